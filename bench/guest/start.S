@@ -10,7 +10,7 @@ _start:
 	b	1f
 	.long	0
 	.quad	0			/* text_offset */
-	.quad	_image_size
+	.quad	_image_size - _start
 	.quad	0xa			/* little endian, 4 KiB pages, anywhere */
 	.quad	0, 0, 0
 	.ascii	"ARM\x64"
