@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Realm Management Interface 1.0 (Arm DEN0137): what the host calls.
+ * SMC64 fast calls from EL1 of the host. x0 of the answer: status in bits 7:0, index in bits 15:8.
+ */
+#ifndef KCORE_RMI_H
+#define KCORE_RMI_H
+
+#define RMI_VERSION 0xC4000150UL
+#define RMI_GRANULE_DELEGATE 0xC4000151UL
+#define RMI_GRANULE_UNDELEGATE 0xC4000152UL
+#define RMI_DATA_CREATE 0xC4000153UL
+#define RMI_DATA_CREATE_UNKNOWN 0xC4000154UL
+#define RMI_DATA_DESTROY 0xC4000155UL
+#define RMI_REALM_ACTIVATE 0xC4000157UL
+#define RMI_REALM_CREATE 0xC4000158UL
+#define RMI_REALM_DESTROY 0xC4000159UL
+#define RMI_REC_CREATE 0xC400015AUL
+#define RMI_REC_DESTROY 0xC400015BUL
+#define RMI_REC_ENTER 0xC400015CUL
+#define RMI_RTT_CREATE 0xC400015DUL
+#define RMI_RTT_DESTROY 0xC400015EUL
+#define RMI_RTT_MAP_UNPROTECTED 0xC400015FUL
+#define RMI_RTT_READ_ENTRY 0xC4000161UL
+#define RMI_RTT_UNMAP_UNPROTECTED 0xC4000162UL
+#define RMI_PSCI_COMPLETE 0xC4000164UL
+#define RMI_FEATURES 0xC4000165UL
+#define RMI_RTT_FOLD 0xC4000166UL
+#define RMI_REC_AUX_COUNT 0xC4000167UL
+#define RMI_RTT_INIT_RIPAS 0xC4000168UL
+#define RMI_RTT_SET_RIPAS 0xC4000169UL
+
+/* The whole range is KCore's: holes answer -1. */
+#define RMI_FID_FIRST 0xC4000150UL
+#define RMI_FID_LAST 0xC400018FUL
+
+#define RMI_ABI_VERSION 0x10000UL
+
+#define RMI_SUCCESS 0UL
+#define RMI_ERROR_INPUT 1UL
+#define RMI_ERROR_REALM 2UL
+#define RMI_ERROR_REC 3UL
+#define RMI_ERROR_RTT 4UL
+#define RMI_INDEX_SHIFT 8
+
+/* Feature register 0. */
+#define RMI_FEATURE_NUM_BPS_SHIFT 14
+#define RMI_FEATURE_NUM_WPS_SHIFT 20
+#define RMI_FEATURE_SHA256 (1UL << 32)
+#define RMI_FEATURE_SHA512 (1UL << 33)
+#define RMI_FEATURE_NUM_LRS_SHIFT 34
+#define RMI_FEATURE_MAX_RECS_SHIFT 38
+
+/* Breakpoints and watchpoints minus one: the least the architecture allows (their registers read 0). */
+#define RMI_NUM_BPS 1UL
+#define RMI_NUM_WPS 1UL
+/* RECs of a realm: 2^n - 1. */
+#define RMI_MAX_RECS_ORDER 10UL
+#define RMI_MAX_RECS 1023UL
+#define RMI_REC_AUX_COUNT_VALUE 0UL
+
+/* Realm state (internal, and index of REC_ENTER's ERROR_REALM: NEW 0, SYSTEM_OFF 1). */
+#define REALM_NEW 0UL
+#define REALM_ACTIVE 1UL
+#define REALM_SYSTEM_OFF 2UL
+#define RMI_INDEX_REALM_NEW 0UL
+#define RMI_INDEX_REALM_OFF 1UL
+
+#define RMI_HASH_SHA256 0UL
+#define RMI_HASH_SHA512 1UL
+
+#define RMI_RIPAS_EMPTY 0UL
+#define RMI_RIPAS_RAM 1UL
+#define RMI_RIPAS_DESTROYED 2UL
+
+/* Entry states of RTT_READ_ENTRY. */
+#define RMI_UNASSIGNED 0UL
+#define RMI_ASSIGNED 1UL
+#define RMI_TABLE 2UL
+
+/* Byte offsets in RmiRealmParams (one page). */
+#define REALM_PARAMS_FLAGS 0x000UL
+#define REALM_PARAMS_S2SZ 0x008UL
+#define REALM_PARAMS_SVE_VL 0x010UL
+#define REALM_PARAMS_NUM_BPS 0x018UL
+#define REALM_PARAMS_NUM_WPS 0x020UL
+#define REALM_PARAMS_PMU_NUM_CTRS 0x028UL
+#define REALM_PARAMS_HASH_ALGO 0x030UL
+#define REALM_PARAMS_RPV 0x400UL
+#define REALM_PARAMS_VMID 0x800UL
+#define REALM_PARAMS_RTT_BASE 0x808UL
+#define REALM_PARAMS_RTT_LEVEL_START 0x810UL
+#define REALM_PARAMS_RTT_NUM_START 0x818UL
+
+#define REALM_FLAG_LPA2 0x1UL
+#define REALM_FLAG_SVE 0x2UL
+#define REALM_FLAG_PMU 0x4UL
+
+/* Byte offsets in RmiRecParams (one page). */
+#define REC_PARAMS_FLAGS 0x000UL
+#define REC_PARAMS_MPIDR 0x100UL
+#define REC_PARAMS_PC 0x200UL
+#define REC_PARAMS_GPRS 0x300UL
+#define REC_PARAMS_NUM_AUX 0x800UL
+#define REC_PARAMS_AUX 0x808UL
+
+#define REC_PARAMS_FLAG_RUNNABLE 0x1UL
+
+/* RmiRecRun: entry flags and exit reasons; the offsets stand in mach/fields.h. */
+#define REC_ENTRY_EMUL_MMIO 0x1UL
+#define REC_ENTRY_INJECT_SEA 0x2UL
+#define REC_ENTRY_TRAP_WFI 0x4UL
+#define REC_ENTRY_TRAP_WFE 0x8UL
+#define REC_ENTRY_RIPAS_REJECT 0x10UL
+
+#define REC_EXIT_SYNC 0UL
+#define REC_EXIT_IRQ 1UL
+#define REC_EXIT_FIQ 2UL
+#define REC_EXIT_PSCI 3UL
+#define REC_EXIT_RIPAS_CHANGE 4UL
+#define REC_EXIT_HOST_CALL 5UL
+#define REC_EXIT_SERROR 6UL
+
+#define RMI_DATA_MEASURED 0x1UL
+
+#endif
