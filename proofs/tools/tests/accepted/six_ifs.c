@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mach/mach.h"
+uint64_t f(uint64_t x)
+{
+	if (x == 0) {
+		x = 9;
+	}
+	if (x == 1) {
+		x = 10;
+	}
+	if (x == 2) {
+		x = 11;
+	}
+	if (x == 3) {
+		x = 12;
+	}
+	if (x == 4) {
+		x = 13;
+	}
+	if (x == 5) {
+		x = 14;
+	}
+	if (x == 0) {
+		return 9;
+	}
+	if (x == 1) {
+		return 10;
+	}
+	if (x == 2) {
+		return 11;
+	}
+	if (x == 3) {
+		return 12;
+	}
+	if (x == 4) {
+		return 13;
+	}
+	if (x == 5) {
+		return 14;
+	}
+	return x;
+}

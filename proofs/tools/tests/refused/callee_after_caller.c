@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mach/mach.h"
+uint64_t g(uint64_t x);
+uint64_t f(uint64_t x)
+{
+	uint64_t r = g(x); // [order]
+	return r;
+}
+uint64_t g(uint64_t x)
+{
+	return x;
+}

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mach/mach.h"
+uint64_t f(uint64_t x, uint32_t y, bool b)
+{
+	(void)x; (void)y; (void)b;
+	uint64_t z = 0;
+	z = x = 3; // [ast]
+	return x;
+}

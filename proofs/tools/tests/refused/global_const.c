@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mach/mach.h"
+static const uint64_t g = 3; // [global]
+uint64_t f(uint64_t x, uint32_t y, bool b)
+{
+	(void)x; (void)y; (void)b;
+	x = g; // [global]
+	return x;
+}

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mach/mach.h"
+uint64_t low(uint64_t x);
+uint64_t top(uint64_t x)
+{
+	uint64_t r = low(x); // [layer]
+	return r;
+}

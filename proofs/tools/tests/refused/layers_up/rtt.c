@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mach/mach.h"
+uint64_t low(uint64_t x);
+uint64_t low(uint64_t x)
+{
+	return x;
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mach/mach.h"
+uint64_t f(uint64_t x, uint32_t y, bool b)
+{
+	(void)x; (void)y; (void)b;
+	for (uint64_t i = 0; i < 3; i++) {
+		if (i == x) {
+			break; // [ast]
+		}
+	}
+	return x;
+}

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mach/mach.h"
+uint64_t f(uint64_t x, uint32_t y, bool b)
+{
+	(void)x; (void)y; (void)b;
+	for (x = 0; x < 3; x++) // [loop]
+		gr_write(x, 1);
+	return x;
+}

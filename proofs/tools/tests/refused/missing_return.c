@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mach/mach.h"
+uint64_t f(uint64_t x) // [return]
+{
+	if (x == 1) {
+		return 1;
+	}
+}
