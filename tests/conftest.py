@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of all tests that need the emulated server.
+
+    server          one booted server, shared by the whole run: 4 CPUs, 4 GiB,
+                    KCore at EL2. A test leaves it as it found it. A server that
+                    a test broke is replaced for the tests after it.
+    boot            a function that boots a server of its own:
+                    boot(cpus=1, cpu="cortex-a53", ...)
+    http_directory  a directory of this machine that the server sees as
+                    http_directory.url
+
+What a server is made of comes from the environment, see emu/kserv.py.
+"""
+
+import functools
+import http.server
+import os
+import pathlib
+import sys
+import threading
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "emu"))
+import kserv  # noqa: E402
+
+# How long a boot may take. TCG on a slow or busy machine is slow.
+BOOT_TIMEOUT = float(os.environ.get("KCORE_BOOT_TIMEOUT", "300"))
+
+_shared = []
+_count = 0
+
+
+def _boot(name, **settings):
+    config = kserv.Config(mode=os.environ.get("KCORE_TEST_MODE", "kcore"))
+    for key, value in settings.items():
+        assert hasattr(config, key), key
+        setattr(config, key, value)
+    s = kserv.Server(name, config)
+    s.start(die_with_parent=True)
+    try:
+        s.boot_seconds = s.wait_ssh(BOOT_TIMEOUT)
+    except BaseException:
+        s.stop()
+        raise
+    return s
+
+
+@pytest.fixture(scope="session")
+def _server_pool():
+    yield _shared
+    while _shared:
+        _shared.pop().stop()
+
+
+@pytest.fixture
+def server(_server_pool, request):
+    """The shared server. Complaints of its kernel fail the test during which
+    they came, unless the test is marked kernel_complains."""
+    if _shared and not _shared[0].running():
+        _shared.pop().stop()
+    if not _shared:
+        _shared.append(_boot(f"test-{os.getpid()}"))
+    s = _shared[0]
+    offset = len(s.console_text())
+    yield s
+    if not s.running():
+        pytest.fail(f"the test left the server dead{s._tail()}")
+    complaints = s.complaints(offset)
+    if complaints and not request.node.get_closest_marker("kernel_complains"):
+        pytest.fail("the server's kernel complained:\n" + "\n".join(complaints))
+
+
+@pytest.fixture
+def boot():
+    """Boots servers that end with the test."""
+    booted = []
+
+    def start(**settings):
+        global _count
+        _count += 1
+        s = _boot(f"test-{os.getpid()}-{_count}", **settings)
+        booted.append(s)
+        return s
+
+    yield start
+    for s in booted:
+        s.stop()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def http_directory(tmp_path):
+    """A directory served by HTTP; .url is how the emulated server reaches it."""
+    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=tmp_path))
+    thread = threading.Thread(target=httpd.serve_forever, daemon=True)
+    thread.start()
+
+    class Directory:
+        path = tmp_path
+        url = f"http://10.0.2.2:{httpd.server_address[1]}"
+
+    yield Directory
+    httpd.shutdown()
+    httpd.server_close()
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "kernel_complains: the server's kernel is expected to report errors")
