@@ -17,6 +17,7 @@
 #define RD_FIELDS(F, A)                                                                        \
 	F(state)       /* REALM_NEW, REALM_ACTIVE, REALM_SYSTEM_OFF */                         \
 	F(s2sz)        /* width of the IPA space in bits */                                    \
+	F(ipa_size)    /* 2^s2sz */                                                            \
 	F(start_level) /* 0, 1 or 2 */                                                         \
 	F(num_start)   /* concatenated start tables, 1 to 16 */                                \
 	F(rtt_base)    /* PA of the first start table */                                       \
@@ -50,7 +51,6 @@
 	F(last_esr)      /* of the last abort shown to the host, 0 if none */                  \
 	F(last_far)                                                                            \
 	F(last_hpfar)                                                                          \
-	F(sysreg_rt)     /* 1 + register number that awaits a trapped read's value, 0: none */ \
 	F(psci_pending)  /* 1: PSCI_COMPLETE must come first */                                \
 	F(host_call)     /* 1: host call results are due */                                    \
 	F(host_call_ipa)                                                                       \

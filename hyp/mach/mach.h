@@ -119,11 +119,13 @@ void host_set_holes(uint64_t ipa, uint64_t n);
 
 /*
  * TLB maintenance on all CPUs, complete on return (barriers included, stage 1 + 2 entries too).
- * tlbi_host: what the host's stage 2 translated at ipa (page or block). tlbi_realm: the same for a realm.
- * tlbi_realm_all: everything of a VMID. smmu_tlbi: what the SMMU translated at ipa; also waits until
+ * tlbi_host: what one entry of the host's stage 2 (page or block) translated at ipa. tlbi_host_2m: all of the
+ * 2 MiB at ipa, and the table entry above. tlbi_realm: as tlbi_host, for a realm. tlbi_realm_all: everything
+ * of a VMID, table entries too. smmu_tlbi: what the SMMU translated at ipa; also waits until
  * transactions already translated are done.
  */
 void tlbi_host(uint64_t ipa);
+void tlbi_host_2m(uint64_t ipa);
 void tlbi_realm(uint64_t vmid, uint64_t ipa);
 void tlbi_realm_all(uint64_t vmid);
 void smmu_tlbi(uint64_t ipa);
