@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the attack tests.
+
+    parts    what tests/attack/build made: module, initrd, guests
+    arena    the small attack machine with KCore as it is, and a victim realm
+    weak     the same with a weakened KCore (parametrised by the weakness)
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+sys.path[:0] = [str(ROOT / "emu"), str(HERE)]
+
+import kserv  # noqa: E402
+from attacks import Arena  # noqa: E402
+from machine import Machine  # noqa: E402
+from rmi import Rmi  # noqa: E402
+
+CACHE = pathlib.Path(kserv.cache_dir()) / "attack"
+
+
+def _run(*command, **settings):
+    done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          check=False, **settings)
+    if done.returncode != 0:
+        pytest.fail(f"{' '.join(map(str, command))} failed:\n{done.stdout[-4000:]}", pytrace=False)
+    return done.stdout
+
+
+def _need(variable, default):
+    path = pathlib.Path(os.environ.get(variable) or default)
+    if not path.exists():
+        pytest.fail(f"{path} does not exist: build it, or set {variable}", pytrace=False)
+    return path
+
+
+@dataclasses.dataclass
+class Parts:
+    directory: pathlib.Path
+    kcore: pathlib.Path
+    kernel: pathlib.Path
+
+
+@pytest.fixture(scope="session")
+def parts():
+    directory = CACHE / "parts"
+    _run(HERE / "build", directory)
+    cache = pathlib.Path(kserv.cache_dir())
+    return Parts(directory, _need("KCORE_BIN", cache / "build/hyp/hyp/kcore.bin"),
+                 _need("KCORE_KERNEL", cache / "kserv/current/Image"))
+
+
+@contextlib.contextmanager
+def booted(parts, name, kcore, **settings):
+    machine = Machine(f"attack-{name}", str(kcore), str(parts.kernel), str(parts.directory / "initrd.gz"), **settings)
+    try:
+        machine.boot(float(os.environ.get("KCORE_BOOT_TIMEOUT", "180")))
+        yield Arena(machine, Rmi(machine), (parts.directory / "puppet.bin").read_bytes(),
+                    (parts.directory / "wild.bin").read_bytes(), pathlib.Path(kcore).read_bytes())
+    finally:
+        machine.stop()
+
+
+class Pool:
+    """The machine that the refusals share; a test that breaks it costs the next one a boot."""
+
+    def __init__(self, parts):
+        self.parts, self.context, self.arena, self.boots = parts, None, None, 0
+
+    def get(self):
+        if self.arena is None:
+            self.boots += 1
+            self.context = booted(self.parts, f"{os.getpid()}-{self.boots}", self.parts.kcore)
+            self.arena = self.context.__enter__()
+            self.arena.new_victim()
+        return self.arena
+
+    def drop(self):
+        if self.context:
+            self.context.__exit__(None, None, None)
+        self.context = self.arena = None
+
+
+@pytest.fixture(scope="session")
+def pool(parts):
+    p = Pool(parts)
+    yield p
+    p.drop()
+
+
+@pytest.fixture
+def arena(pool, request):
+    yield pool.get()
+    if getattr(request.node, "failed", False):
+        pool.drop()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if call.when == "call" and outcome.get_result().failed:
+        item.failed = True
+
+
+# --- weakened cores --------------------------------------------------------------------------------
+
+def _sources_digest():
+    digest = hashlib.sha256()
+    for top in ("hyp", "scripts/meson", "proofs/tools"):
+        for path in sorted((ROOT / top).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
+    for name in ("meson.build", "meson.options"):
+        digest.update((ROOT / name).read_bytes())
+    return digest
+
+
+def build_weak(name):
+    """kcore.bin with weak/NAME.patch applied, in a copy of the tree."""
+    patch = HERE / "weak" / f"{name}.patch"
+    digest = _sources_digest()
+    digest.update(patch.read_bytes())
+    key = digest.hexdigest()[:16]
+    top = CACHE / "weak" / name
+    image = top / "build/hyp/kcore.bin"
+    if image.exists() and (top / "key").exists() and (top / "key").read_text() == key:
+        return image
+    shutil.rmtree(top, ignore_errors=True)
+    source = top / "src"
+    for part in ("hyp", "scripts", "proofs/tools"):
+        shutil.copytree(ROOT / part, source / part, ignore=shutil.ignore_patterns("__pycache__", "tests"))
+    (source / "hyp/tests").mkdir(exist_ok=True)
+    for part in ("meson.build", "meson.options"):
+        shutil.copy(ROOT / part, source)
+    _run("patch", "-p1", "--fuzz=2", "-i", patch, cwd=source)
+    _run("meson", "setup", "--cross-file", source / "scripts/meson/aarch64-none-elf.ini", "--buildtype=release",
+         "-Dparts=hyp", top / "build", cwd=source)
+    _run("ninja", "-C", top / "build")
+    (top / "key").write_text(key)
+    return image
+
+
+@pytest.fixture(scope="session")
+def weak(parts, request):
+    """A machine with a weakened KCore: request.param is (patch, machine settings). Tests of the same
+    weakness share it (pytest orders them so)."""
+    name, settings = request.param
+    kcore = build_weak(name)
+    with booted(parts, f"{os.getpid()}-weak-{name}", kcore, **dict(settings)) as arena:
+        yield arena

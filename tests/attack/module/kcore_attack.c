@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A host kernel that turned against its guests: raw SMC, any physical address, by load,
+ * store and fetch. Each access is guarded, so that a refusal is an error and not an oops.
+ */
+#include <linux/arm-smccc.h>
+#include <linux/fs.h>
+#include <linux/io.h>
+#include <linux/kdebug.h>
+#include <linux/miscdevice.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/uaccess.h>
+#include <linux/vmalloc.h>
+
+#include "kcore_attack.h"
+
+/* The task that is inside kat_call_page, and what became of it. */
+static DEFINE_MUTEX(exec_lock);
+static struct task_struct *exec_task;
+static bool exec_refused;
+
+static long kat_smc(void __user *arg)
+{
+	struct kat_smc call;
+	struct arm_smccc_1_2_regs in, out;
+
+	if (copy_from_user(&call, arg, sizeof(call)))
+		return -EFAULT;
+	memcpy(&in, call.x, sizeof(in));
+	arm_smccc_1_2_smc(&in, &out);
+	memcpy(call.x, &out, sizeof(out));
+	return copy_to_user(arg, &call, sizeof(call)) ? -EFAULT : 0;
+}
+
+static long kat_alloc(void __user *arg)
+{
+	struct kat_pages p;
+	struct page *page;
+
+	if (copy_from_user(&p, arg, sizeof(p)))
+		return -EFAULT;
+	if (p.order > 9)
+		return -EINVAL;
+	page = alloc_pages(GFP_KERNEL | __GFP_ZERO, p.order);
+	if (!page)
+		return -ENOMEM;
+	p.pa = page_to_phys(page);
+	return copy_to_user(arg, &p, sizeof(p)) ? -EFAULT : 0;
+}
+
+static long kat_free(void __user *arg)
+{
+	struct kat_pages p;
+
+	if (copy_from_user(&p, arg, sizeof(p)))
+		return -EFAULT;
+	if (p.order > 9 || !pfn_valid(PHYS_PFN(p.pa)))
+		return -EINVAL;
+	__free_pages(phys_to_page(p.pa), p.order);
+	return 0;
+}
+
+static void *kat_map(u64 pa, u32 len, u32 how)
+{
+	if (how == KAT_LINEAR)
+		return pfn_valid(PHYS_PFN(pa)) ? phys_to_virt(pa) : NULL;
+	if (how == KAT_CACHED)
+		return memremap(pa, len, MEMREMAP_WB);
+	return (void __force *)ioremap(pa, len);
+}
+
+static void kat_unmap(void *va, u32 how)
+{
+	if (how == KAT_CACHED)
+		memunmap(va);
+	else if (how == KAT_DEVICE)
+		iounmap((void __iomem __force *)va);
+}
+
+static long kat_mem(void __user *arg)
+{
+	struct kat_mem m;
+	u8 *buf;
+	void *va;
+	long err;
+
+	if (copy_from_user(&m, arg, sizeof(m)))
+		return -EFAULT;
+	if (m.len == 0 || m.len > PAGE_SIZE || m.how > KAT_DEVICE)
+		return -EINVAL;
+	buf = kzalloc(m.len, GFP_KERNEL);
+	if (!buf)
+		return -ENOMEM;
+	va = kat_map(m.pa, m.len, m.how);
+	if (!va) {
+		err = -ENXIO;
+		goto out;
+	}
+	if (m.write) {
+		err = copy_from_user(buf, u64_to_user_ptr(m.buf), m.len) ? -EINVAL : 0;
+		if (!err)
+			err = copy_to_kernel_nofault(va, buf, m.len);
+	} else {
+		err = copy_from_kernel_nofault(buf, va, m.len);
+		if (!err && copy_to_user(u64_to_user_ptr(m.buf), buf, m.len))
+			err = -EINVAL;
+	}
+	kat_unmap(va, m.how);
+out:
+	kfree(buf);
+	return err;
+}
+
+/*
+ * A fetch has no exception table entry. The abort ends in die(), which asks its notifiers first:
+ * return to the caller of the page, and tell die() that it is settled.
+ */
+static int kat_die(struct notifier_block *nb, unsigned long event, void *data)
+{
+	struct die_args *die = data;
+
+	if (event != DIE_OOPS || READ_ONCE(exec_task) != current)
+		return NOTIFY_DONE;
+	die->regs->pc = die->regs->regs[30];
+	exec_refused = true;
+	return NOTIFY_STOP;
+}
+
+static struct notifier_block kat_die_block = {
+	.notifier_call = kat_die,
+	.priority = INT_MAX,
+};
+
+static long kat_exec(void __user *arg)
+{
+	struct kat_exec e;
+	struct page *page;
+	void *va;
+	u64 (*code)(void);
+	long err;
+
+	if (copy_from_user(&e, arg, sizeof(e)))
+		return -EFAULT;
+	if (!pfn_valid(PHYS_PFN(e.pa)))
+		return -ENXIO;
+	page = phys_to_page(e.pa);
+	va = vmap(&page, 1, VM_MAP, PAGE_KERNEL_EXEC);
+	if (!va)
+		return -ENOMEM;
+	code = va + offset_in_page(e.pa);
+	mutex_lock(&exec_lock);
+	exec_refused = false;
+	WRITE_ONCE(exec_task, current);
+	e.result = code();
+	WRITE_ONCE(exec_task, NULL);
+	err = exec_refused ? -EFAULT : 0;
+	mutex_unlock(&exec_lock);
+	vunmap(va);
+	if (!err && copy_to_user(arg, &e, sizeof(e)))
+		err = -EINVAL;
+	return err;
+}
+
+static long kat_ioctl(struct file *file, unsigned int cmd, unsigned long value)
+{
+	void __user *arg = (void __user *)value;
+
+	switch (cmd) {
+	case KAT_SMC:
+		return kat_smc(arg);
+	case KAT_ALLOC:
+		return kat_alloc(arg);
+	case KAT_FREE:
+		return kat_free(arg);
+	case KAT_MEM:
+		return kat_mem(arg);
+	case KAT_EXEC:
+		return kat_exec(arg);
+	}
+	return -ENOTTY;
+}
+
+static int kat_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	if (file->f_flags & O_SYNC)
+		vma->vm_page_prot = pgprot_device(vma->vm_page_prot);
+	return remap_pfn_range(vma, vma->vm_start, vma->vm_pgoff,
+			       vma->vm_end - vma->vm_start, vma->vm_page_prot);
+}
+
+static const struct file_operations kat_fops = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = kat_ioctl,
+	.mmap = kat_mmap,
+};
+
+static struct miscdevice kat_device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "kcore-attack",
+	.fops = &kat_fops,
+};
+
+static int __init kat_init(void)
+{
+	int err = register_die_notifier(&kat_die_block);
+
+	return err ? err : misc_register(&kat_device);
+}
+
+static void __exit kat_exit(void)
+{
+	misc_deregister(&kat_device);
+	unregister_die_notifier(&kat_die_block);
+}
+
+module_init(kat_init);
+module_exit(kat_exit);
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("Attacks on KCore, for its tests");

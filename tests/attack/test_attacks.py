@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each attack of attacks.py is refused by KCore; and it succeeds against a KCore that lacks the
+protection it runs against, so that the refusal means something."""
+
+import re
+
+import attacks
+import pytest
+from rmi import Refused
+
+
+def settled(arena):
+    return arena.rmi.delegated_count(), arena.rmi.realms()
+
+
+@pytest.mark.parametrize("attack", attacks.ATTACKS, ids=lambda a: a.name)
+def test_refused(arena, attack):
+    before, position = settled(arena), arena.rmi.log_position()
+    try:
+        got = attack.run(arena)
+        refusal = "returned nothing"
+    except Refused as error:
+        got, refusal = None, str(error)
+    assert not got, f"the attack succeeded: {got}"
+    log, _ = arena.rmi.log(position)
+    if attack.event:
+        assert re.search(attack.event, log), f"no event in KCore's log ({refusal}):\n{log}"
+    assert arena.m.alive()
+    assert arena.victim.secret_kept(), "the victim's data changed"
+    assert settled(arena) == before, "granules or realms are left over"
+
+
+def weaknesses():
+    for attack in attacks.ATTACKS:
+        if attack.weak:
+            settings = tuple((k, v if isinstance(v, str) else tuple(v)) for k, v in attack.machine.items())
+            yield pytest.param((attack.weak, settings), attack, id=f"{attack.weak}-{attack.name}")
+
+
+@pytest.mark.parametrize("weak, attack", weaknesses(), indirect=["weak"])
+def test_succeeds_without_the_protection(weak, attack):
+    weak.new_victim()
+    assert attack.run(weak), "the attack failed although the protection is gone: it proves nothing"
+
+
+def test_device_dma_works_at_all(arena):
+    assert attacks.dma_works(arena)
+
+
+def test_everything_is_returned_at_the_end(arena):
+    """The victim's granules too: the machine ends as it began."""
+    before = settled(arena)
+    realm = arena.realm()
+    realm.keep_secret(1)
+    assert arena.rmi.delegated_count() > before[0]
+    realm.destroy()
+    assert settled(arena) == before
