@@ -44,6 +44,11 @@
 #define MEAS_WORDS 8UL
 #define MEAS_SLOTS 5UL
 
+/* PSTATE and SCTLR_EL1 of a REC that starts: EL1h, DAIF; MMU and caches off, RES1 bits set. */
+#define PSTATE_RESET 0x3C5UL
+#define SCTLR_RESET 0x30D50878UL
+#define SCTLR_EE (1UL << 25)
+
 /* ---- granule */
 uint64_t error_realm(uint64_t index);
 uint64_t error_rtt(uint64_t level);
@@ -150,11 +155,11 @@ struct rmi_result rtt_init_ripas(uint64_t rd, uint64_t base, uint64_t top);
 struct rmi_result rtt_set_ripas(uint64_t rd, uint64_t rec, uint64_t base, uint64_t top);
 
 /* ---- rec */
-uint64_t mpidr_index(uint64_t mpidr);
 uint64_t rec_create(uint64_t rd, uint64_t rec, uint64_t params);
 uint64_t rec_destroy(uint64_t rec);
 uint64_t rec_lock_owner(uint64_t rec);
-void rec_set_on(uint64_t rec, uint64_t sctlr_ee);
+uint64_t rec_lock_realm(uint64_t rec);
+uint64_t rec_id_reg(uint64_t crm, uint64_t op2);
 uint64_t rec_reg(uint64_t rec, uint64_t n);
 void rec_set_reg(uint64_t rec, uint64_t n, uint64_t value);
 void rec_skip(uint64_t rec);
@@ -177,15 +182,12 @@ void vtimer_write_cntp(uint64_t rec, uint64_t reg, uint64_t value);
 
 /* ---- psci */
 uint64_t psci_complete(uint64_t caller, uint64_t target, uint64_t status);
-bool psci_is_call(uint64_t fid);
 bool psci_call(uint64_t rec, uint64_t fid);
 
 /* ---- rsi */
-bool rsi_is_call(uint64_t fid);
 bool rsi_call(uint64_t rec, uint64_t fid);
+void rsi_ripas_complete(uint64_t rec, bool reject);
 bool rsi_host_call_complete(uint64_t rec, uint64_t rd);
-void rsi_ripas_complete(uint64_t rec, uint64_t entry_flags);
-void rsi_report_fault(uint64_t rec, uint64_t ipa, uint64_t level);
 
 /* ---- exit */
 struct smc_result rec_enter(uint64_t rec, uint64_t run);

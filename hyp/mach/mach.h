@@ -35,7 +35,7 @@
 #define GS_DATA 5UL
 #define GS_CORE 6UL      /* KCore's own, for ever */
 
-/* Is pa the address of a granule of tracked DRAM: aligned, and with a granule word? */
+/* Is pa the address of a granule of tracked DRAM: aligned, and with a granule word? 0 never is. */
 bool granule_tracked(uint64_t pa);
 
 /* If pa is tracked, in this state, and nobody holds it: hold it. Never waits. */
@@ -212,7 +212,7 @@ void vtimer_mask(bool masked);    /* keep the virtual timer's interrupt from thi
 uint64_t ich_vtr(void);           /* ICH_VTR_EL2 */
 uint64_t s2_width(void);          /* widest stage 2 input address for a realm, bits (at most 48) */
 bool has_level0(void);            /* may a stage 2 walk start at level 0? (PA width >= 44) */
-uint64_t id_reg(uint64_t crm, uint64_t op2); /* raw ID register S3_0_C0_C<crm>_<op2>, crm 1 to 7 */
+uint64_t id_reg(uint64_t crm, uint64_t op2); /* raw ID register S3_0_C0_C<crm>_<op2>, crm 1 to 7; else 0 */
 
 /* ---- Log and counters ------------------------------------------------------------------------ */
 
@@ -257,7 +257,8 @@ struct smc_result core_host_smc(uint64_t fid, uint64_t x1, uint64_t x2, uint64_t
 #define TRAP_SERROR 3UL
 
 /*
- * A running REC trapped; gpr, pc and pstate are saved in it. esr, far, hpfar: the EL2 registers (raw).
+ * A running REC trapped; gpr, pc and pstate are saved in it. esr, far, hpfar: the EL2 registers (raw); hpfar
+ * holds the IPA for permission faults too (the switch looks it up where the CPU does not say).
  * true: enter the guest again. false: the run is over, the REC is unloaded and the run page written;
  * answer the host's REC_ENTER with x0 to x3 = 0 (x4 and up as it had them).
  */
