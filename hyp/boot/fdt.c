@@ -88,7 +88,7 @@ static void dram_add(uint64_t base, uint64_t end)
 {
 	uint32_t i;
 
-	base = align_up(base, SZ_4K);
+	base = base == 0 ? SZ_4K : align_up(base, SZ_4K); /* no granule has address 0 */
 	end = align_down(end, SZ_4K);
 	if (base >= end)
 		return;

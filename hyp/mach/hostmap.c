@@ -162,7 +162,7 @@ uint64_t host_vttbr(void)
 
 bool granule_tracked(uint64_t pa)
 {
-	return (pa & (GRANULE_SIZE - 1)) == 0 && bank_of(pa) != NULL;
+	return pa != 0 && (pa & (GRANULE_SIZE - 1)) == 0 && bank_of(pa) != NULL;
 }
 
 uint64_t tracked_granules(void)
@@ -289,8 +289,7 @@ uint64_t pt_read(uint64_t table, uint64_t slot)
 void pt_write(uint64_t table, uint64_t slot, uint64_t desc)
 {
 	__atomic_store_n((uint64_t *)table + slot, desc, __ATOMIC_RELEASE);
-	dsb(ishst);
-	isb();
+	dsb(ishst); /* this CPU's own EL1 is behind an eret, which synchronises */
 }
 
 void host_lock(void)
@@ -372,13 +371,8 @@ void tlbi_host(uint64_t ipa)
 	tlbi_ipa(host_vttbr(), ipa);
 }
 
-/* The table's address does not matter: invalidation goes by VMID. */
-void tlbi_realm(uint64_t vmid, uint64_t ipa)
-{
-	tlbi_ipa(vmid << 48 | host_l1, ipa);
-}
-
-void tlbi_realm_all(uint64_t vmid)
+/* Everything of a VMID. The table's address does not matter: invalidation goes by VMID. */
+static void tlbi_all(uint64_t vmid)
 {
 	uint64_t old = read_sysreg(vttbr_el2);
 
@@ -389,6 +383,22 @@ void tlbi_realm_all(uint64_t vmid)
 	dsb(ish);
 	write_sysreg(vttbr_el2, old);
 	isb();
+}
+
+void tlbi_host_2m(uint64_t ipa)
+{
+	(void)ipa; /* no instruction takes a range on every CPU: all of the host's */
+	tlbi_all(host_vmid());
+}
+
+void tlbi_realm(uint64_t vmid, uint64_t ipa)
+{
+	tlbi_ipa(vmid << 48 | host_l1, ipa);
+}
+
+void tlbi_realm_all(uint64_t vmid)
+{
+	tlbi_all(vmid);
 }
 
 /* ---- VMIDs (mach.h) ---- */
