@@ -1,0 +1,830 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guest.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+#include "../libkcore/fdt-build.h"
+#include "../libkcore/layout.h"
+#include "../libkcore/memfd.h"
+#include "../libkcore/qemu-cmdline.h"
+#include "../libkcore/io.kcore.Manager.h"
+#include "socket-util.h"
+
+#define TICK_BUSY_USEC (100 * USEC_PER_MSEC)
+#define TICK_IDLE_USEC (5 * USEC_PER_SEC)
+
+static void tick_soon(Guest *g, uint64_t usec);
+
+void failure_done(struct failure *f) {
+        sd_json_variant_unref(f->parameters);
+        *f = (struct failure) {};
+}
+
+#define FAIL(f, id, ...)                                                        \
+        ({                                                                      \
+                (f)->error_id = (id);                                           \
+                int _r = sd_json_buildo(&(f)->parameters, __VA_ARGS__);         \
+                _r < 0 ? _r : -EINVAL;                                          \
+        })
+
+char *guest_file(const Guest *g, const char *file) {
+        char *p;
+
+        return asprintf(&p, "%s/%s", g->dir, file) < 0 ? NULL : p;
+}
+
+static void save(Guest *g) {
+        _cleanup_(sd_json_variant_unrefp) sd_json_variant *v = NULL;
+        _cleanup_free_ char *path = NULL, *text = NULL;
+        int r;
+
+        path = guest_file(g, "state.json");
+        r = guest_state_to_json(&g->state, &v);
+        r = r < 0 ? r : sd_json_variant_format(v, SD_JSON_FORMAT_NEWLINE, &text);
+        if (r >= 0 && path)
+                r = write_file_atomic(path, text, 0600);
+        if (r < 0 || !path)
+                fprintf(stderr, SD_WARNING "Guest %s: can not save its state: %s\n", g->state.config.name, strerror(-r));
+}
+
+/* --- its life as an object --- */
+
+static int guest_new(Manager *m, const char *name, Guest **ret) {
+        Guest *g;
+
+        if (m->n_guests >= GUESTS_MAX)
+                return -ENOBUFS;
+        g = calloc(1, sizeof(*g));
+        if (!g)
+                return -ENOMEM;
+        g->manager = m;
+        g->state = (struct guest_state) GUEST_STATE_INIT;
+        g->launch_fd = -EBADF;
+        if (asprintf(&g->unit, "kcore-guest-%s.service", name) < 0)
+                g->unit = NULL;
+        if (asprintf(&g->dir, "%s/%s", m->guests_dir, name) < 0)
+                g->dir = NULL;
+        m->guests[m->n_guests++] = g;
+        if (!g->unit || !g->dir) {
+                guest_free(g);
+                return -ENOMEM;
+        }
+        *ret = g;
+        return 0;
+}
+
+Guest *guest_free(Guest *g) {
+        Manager *m;
+
+        if (!g)
+                return NULL;
+        m = g->manager;
+        for (size_t i = 0; i < m->n_guests; i++)
+                if (m->guests[i] == g) {
+                        memmove(m->guests + i, m->guests + i + 1, (--m->n_guests - i) * sizeof(m->guests[0]));
+                        break;
+                }
+        qmp_free(g->qmp);
+        console_free(g->console);
+        sd_event_source_disable_unref(g->timer);
+        sd_varlink_unref(g->launcher);
+        for (size_t i = 0; i < STOP_WAITERS_MAX; i++)
+                sd_varlink_unref(g->stoppers[i]);
+        safe_close(g->launch_fd);
+        guest_state_done(&g->state);
+        free(g->last_words);
+        free(g->unit);
+        free(g->dir);
+        free(g);
+        return NULL;
+}
+
+void guest_remove(Guest *g) {
+        static const char *const files[] = {
+                "state.json", "state.json.new", "console.log", "console.log.new", "qmp.sock", "console.sock",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(files); i++) {
+                _cleanup_free_ char *path = guest_file(g, files[i]);
+
+                if (path)
+                        (void) unlink(path);
+        }
+        (void) rmdir(g->dir);
+        guest_free(g);
+}
+
+void guest_forget_link(Guest *g, sd_varlink *link) {
+        if (g->launcher == link)
+                g->launcher = sd_varlink_unref(g->launcher);
+        for (size_t i = 0; i < STOP_WAITERS_MAX; i++)
+                if (g->stoppers[i] == link)
+                        g->stoppers[i] = sd_varlink_unref(g->stoppers[i]);
+}
+
+static void progress(Guest *g, const char *stage) {
+        if (g->launcher && g->launcher_wants_progress)
+                (void) sd_varlink_notifybo(g->launcher, SD_JSON_BUILD_PAIR_STRING("stage", stage));
+}
+
+/* --- the end --- */
+
+static void set_last_words(Guest *g, const char *words) {
+        if (!g->last_words)
+                (void) free_and_strdup(&g->last_words, words);
+}
+
+/* The unit is gone. reason: why, or NULL for an orderly end. May free g. */
+static void ended(Guest *g, GuestStatus status, const char *reason) {
+        _cleanup_free_ char *stored = NULL, *copy = reason ? strdup(reason) : NULL;
+        bool remove = g->remove_when_ended;
+        sd_varlink *launcher = TAKE_PTR(g->launcher);
+
+        console_drain(g->console);
+        g->console = console_free(g->console);
+        g->qmp = qmp_free(g->qmp);
+        g->timer = sd_event_source_disable_unref(g->timer);
+        g->launch_fd = safe_close(g->launch_fd);
+        if (asprintf(&stored, "launch-%s", g->state.config.name) < 0)
+                stored = NULL;
+        if (stored)
+                g->manager->ops->fd_store(stored, -EBADF);
+
+        g->state.status = status;
+        g->state.ended_usec = now_usec(CLOCK_REALTIME);
+        free(g->state.reason);
+        g->state.reason = TAKE_PTR(copy);
+        save(g);
+        fprintf(stderr, "%sGuest %s %s%s%s\n", status == GUEST_FAILED ? SD_ERR : SD_INFO, g->state.config.name,
+                status == GUEST_FAILED ? "failed" : "ended", g->state.reason ? ": " : "", strempty(g->state.reason));
+
+        if (launcher) {
+                (void) sd_varlink_errorbo(
+                                launcher, ERROR_LAUNCH_FAILED,
+                                SD_JSON_BUILD_PAIR_STRING("name", g->state.config.name),
+                                SD_JSON_BUILD_PAIR_STRING(
+                                                "message",
+                                                g->state.reason ?: "the guest ended before it was running"));
+                sd_varlink_unref(launcher);
+        }
+        for (size_t i = 0; i < STOP_WAITERS_MAX; i++)
+                if (g->stoppers[i]) {
+                        (void) sd_varlink_replybo(
+                                        g->stoppers[i], SD_JSON_BUILD_PAIR_BOOLEAN("forced", g->stop_forced));
+                        g->stoppers[i] = sd_varlink_unref(g->stoppers[i]);
+                }
+        if (remove)
+                guest_remove(g);
+}
+
+/* How a unit that is not alive any more ended. May free g. */
+static void ended_as_unit_says(Guest *g, const struct unit_status *u) {
+        _cleanup_free_ char *messages = NULL, *reason = NULL;
+        bool asked = g->state.status == GUEST_STOPPING;
+        int n;
+
+        if (u->failed) /* systemd keeps failed units, for people to see; we tell them ourselves */
+                (void) g->manager->ops->unit_forget(g->manager->system, g->unit);
+        if (!u->failed || (asked && g->stop_forced)) {
+                ended(g, GUEST_EXITED, g->last_words ?: asked ? "stopped" : "QEMU ended");
+                return;
+        }
+        messages = g->manager->ops->unit_messages(g->unit, g->state.created_usec);
+        if (u->exit_code == CLD_KILLED || u->exit_code == CLD_DUMPED)
+                n = asprintf(&reason, "QEMU was ended by signal %d (%s)", u->exit_status, strsignal(u->exit_status));
+        else
+                n = asprintf(&reason, "QEMU ended with status %d (%s)%s%s", u->exit_status, u->result,
+                             messages ? ": " : "", strempty(messages));
+        if (n < 0)
+                reason = NULL;
+        ended(g, GUEST_FAILED, reason ?: "QEMU failed");
+}
+
+/* The guest is broken: end the unit now, keep the reason. */
+static void give_up(Guest *g, const char *reason) {
+        set_last_words(g, reason);
+        g->state.status = GUEST_STOPPING;
+        g->stop_forced = true;
+        g->stop_deadline = 0;
+        (void) g->manager->ops->unit_kill(g->manager->system, g->unit);
+        (void) free_and_strdup(&g->state.reason, reason);
+        tick_soon(g, TICK_BUSY_USEC);
+}
+
+/* --- QMP --- */
+
+static void on_status(sd_json_variant *result, void *userdata) {
+        Guest *g = userdata;
+        sd_json_variant *status;
+
+        g->query_pending = false;
+        status = result ? sd_json_variant_by_key(result, "status") : NULL;
+        if (status && sd_json_variant_is_string(status) && streq(sd_json_variant_string(status), "internal-error")) {
+                set_last_words(g, "the realm stopped with an error");
+                g->check_status = true;
+                tick_soon(g, 0);
+        }
+}
+
+static void on_qmp_ready(void *userdata) {
+        Guest *g = userdata;
+
+        tick_soon(g, 0);
+}
+
+static void on_qmp_event(const char *name, sd_json_variant *data, void *userdata) {
+        Guest *g = userdata;
+        sd_json_variant *v;
+
+        if (streq(name, "SHUTDOWN")) {
+                v = data ? sd_json_variant_by_key(data, "reason") : NULL;
+                if (v && sd_json_variant_is_string(v)) {
+                        const char *why = sd_json_variant_string(v);
+
+                        set_last_words(
+                                        g, streq(why, "guest-shutdown") ? "the guest powered off" :
+                                        streq(why, "guest-reset") ? "the guest asked for a restart" :
+                                        streq(why, "guest-panic") ? "the guest panicked" : "stopped");
+                }
+        } else if (streq(name, "STOP") && !g->query_pending)
+                g->query_pending = qmp_command(g->qmp, "query-status", on_status) >= 0;
+}
+
+static void on_qmp_closed(void *userdata) {
+        Guest *g = userdata;
+
+        tick_soon(g, 0);
+}
+
+static const struct qmp_handlers qmp_handlers = {
+        .ready = on_qmp_ready,
+        .event = on_qmp_event,
+        .closed = on_qmp_closed,
+};
+
+static int connect_sockets(Guest *g) {
+        _cleanup_free_ char *qmp = guest_file(g, "qmp.sock"), *console = guest_file(g, "console.sock"),
+                            *log = guest_file(g, "console.log");
+        int r;
+
+        if (!qmp || !console || !log)
+                return -ENOMEM;
+        r = qmp_new(g->manager->event, qmp, &qmp_handlers, g, &g->qmp);
+        return r < 0 ? r : console_new(g->manager->event, console, log, &g->console);
+}
+
+/* --- the clock of its life --- */
+
+/* What the kernel says of the launch: > 0 the realm runs, 0 not yet, < 0 failed with *ret_reason. */
+static int launch_progress(Guest *g, char **ret_reason) {
+        struct kcore_launch_status s;
+        int r;
+
+        if (g->launch_fd < 0) /* lost over a restart: QEMU answers, that must do */
+                return 1;
+        r = g->manager->ops->launch_status(g->launch_fd, &s);
+        if (r < 0)
+                return 1;
+        if (s.error < 0 || s.state == KCORE_LAUNCH_DEAD) {
+                char rmi[64] = "";
+
+                if (s.rmi_command != 0)
+                        snprintf(rmi, sizeof(rmi), " (RMI command 0x%04" PRIx32 " answered %" PRIu32 ")", s.rmi_command, s.rmi_status);
+                if (asprintf(ret_reason, "the realm could not be made or run: %s%s%s",
+                             s.error < 0 ? strerror(-s.error) : "it ended at once", rmi,
+                             s.error == -ENOMEM ? "; too little memory is free or may be locked" : "") < 0)
+                        *ret_reason = NULL;
+                return -EIO;
+        }
+        return s.state == KCORE_LAUNCH_ACTIVE;
+}
+
+static void tick_starting(Guest *g, const struct unit_status *u) {
+        _cleanup_free_ char *reason = NULL;
+        uint64_t need = guest_locked_memory(g->state.config.memory, g->state.config.vcpus);
+        int r;
+
+        if (qmp_is_ready(g->qmp)) {
+                if (u->memlock > 0 && u->memlock < need) {
+                        char a[32], b[32];
+
+                        if (asprintf(&reason, "too little memory may be locked: the guest needs a limit of %s, %s are allowed",
+                                     format_size(a, need), format_size(b, u->memlock)) < 0)
+                                reason = NULL;
+                        give_up(g, reason ?: "too little memory may be locked");
+                        return;
+                }
+                r = launch_progress(g, &reason);
+                if (r < 0) {
+                        give_up(g, reason ?: "the realm could not be made");
+                        return;
+                }
+                if (r > 0) {
+                        g->state.status = GUEST_RUNNING;
+                        save(g);
+                        fprintf(stderr, SD_INFO "Guest %s is running\n", g->state.config.name);
+                        if (g->launcher) {
+                                _cleanup_(sd_json_variant_unrefp) sd_json_variant *v = NULL;
+
+                                if (guest_state_to_json(&g->state, &v) >= 0)
+                                        (void) sd_varlink_replybo(g->launcher, SD_JSON_BUILD_PAIR_VARIANT("guest", v));
+                                g->launcher = sd_varlink_unref(g->launcher);
+                        }
+                        tick_soon(g, TICK_IDLE_USEC);
+                        return;
+                }
+        }
+        if (now_usec(CLOCK_MONOTONIC) >= g->launch_deadline) {
+                give_up(g, "QEMU and the kernel did not make the realm in time");
+                return;
+        }
+        tick_soon(g, TICK_BUSY_USEC);
+}
+
+static void tick_stopping(Guest *g) {
+        if (g->stop_deadline > 0 && now_usec(CLOCK_MONOTONIC) >= g->stop_deadline) {
+                g->stop_deadline = 0;
+                g->stop_forced = true;
+                (void) g->manager->ops->unit_stop(g->manager->system, g->unit);
+        }
+        tick_soon(g, TICK_BUSY_USEC);
+}
+
+static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
+        Guest *g = userdata;
+        struct unit_status u;
+        int r;
+
+        (void) s;
+        (void) usec;
+        r = g->manager->ops->unit_query(g->manager->system, g->unit, &u);
+        if (r < 0) { /* the service manager is busy, or the bus restarts */
+                tick_soon(g, 10 * TICK_BUSY_USEC);
+                return 0;
+        }
+        if (!u.alive) {
+                if (g->state.reason && g->state.status == GUEST_STOPPING) {
+                        _cleanup_free_ char *reason = TAKE_PTR(g->state.reason);
+
+                        if (u.failed)
+                                (void) g->manager->ops->unit_forget(g->manager->system, g->unit);
+                        ended(g, GUEST_FAILED, reason);
+                } else
+                        ended_as_unit_says(g, &u);
+                return 0;
+        }
+
+        switch (g->state.status) {
+        case GUEST_STARTING:
+                tick_starting(g, &u);
+                break;
+        case GUEST_STOPPING:
+                tick_stopping(g);
+                break;
+        default:
+                if (g->check_status) {
+                        _cleanup_free_ char *reason = NULL, *messages = NULL, *all = NULL;
+
+                        (void) launch_progress(g, &reason);
+                        messages = g->manager->ops->unit_messages(g->unit, g->state.created_usec);
+                        if (asprintf(&all, "%s%s%s", reason ?: "the realm stopped with an error", messages ? ": " : "",
+                                     strempty(messages)) < 0)
+                                all = NULL;
+                        g->last_words = (free(g->last_words), NULL);
+                        give_up(g, all ?: "the realm stopped with an error");
+                } else
+                        tick_soon(g, TICK_IDLE_USEC);
+        }
+        return 0;
+}
+
+static void tick_soon(Guest *g, uint64_t usec) {
+        int r;
+
+        if (g->timer) {
+                r = sd_event_source_set_time_relative(g->timer, usec);
+                r = r < 0 ? r : sd_event_source_set_enabled(g->timer, SD_EVENT_ONESHOT);
+        } else
+                r = sd_event_add_time_relative(g->manager->event, &g->timer, CLOCK_MONOTONIC, usec, 10 * USEC_PER_MSEC, on_tick, g);
+        if (r < 0)
+                fprintf(stderr, SD_ERR "Guest %s: can not arm its timer: %s\n", g->state.config.name, strerror(-r));
+}
+
+/* --- launch --- */
+
+static int invalid(struct failure *f, const char *field, const char *message) {
+        return FAIL(f, ERROR_INVALID_GUEST, SD_JSON_BUILD_PAIR_STRING("field", field), SD_JSON_BUILD_PAIR_STRING("message", message));
+}
+
+static int launch_failed(struct failure *f, const char *name, const char *what, int error) {
+        _cleanup_free_ char *message = NULL;
+
+        if (asprintf(&message, "%s: %s", what, strerror(-error)) < 0)
+                return -ENOMEM;
+        return FAIL(f, ERROR_LAUNCH_FAILED, SD_JSON_BUILD_PAIR_STRING("name", name), SD_JSON_BUILD_PAIR_STRING("message", message));
+}
+
+static int check_platform(Manager *m, const struct guest_config *c, struct failure *f) {
+        const struct platform_needs needs = { .memory = c->memory, .vcpus = c->vcpus };
+        struct platform_facts facts;
+        struct check_report report = {};
+        const struct check_result *bad;
+        int r;
+
+        m->ops->facts_read(&facts);
+        r = checks_run(&facts, &needs, &report);
+        if (r < 0)
+                return r;
+        bad = check_report_first_failure(&report);
+        if (bad)
+                r = FAIL(f, ERROR_CHECK_FAILED,
+                         SD_JSON_BUILD_PAIR_STRING("check", bad->id),
+                         SD_JSON_BUILD_PAIR_STRING("title", bad->title),
+                         SD_JSON_BUILD_PAIR_STRING("message", bad->message),
+                         SD_JSON_BUILD_PAIR_STRING("fix", bad->fix));
+        check_report_done(&report);
+        return r;
+}
+
+/* Are the descriptors what the client says they are? They are used with more rights than it has. */
+static int check_descriptors(const struct guest_config *c, bool disk_is_block[], struct failure *f) {
+        struct stat st;
+
+        for (size_t i = 0; i < c->n_disks; i++) {
+                int want = c->disks[i].read_only ? O_RDONLY : O_RDWR, flags;
+
+                if (fstat(c->disks[i].fd, &st) < 0 || (flags = fcntl(c->disks[i].fd, F_GETFL)) < 0)
+                        return invalid(f, "disks", "a disk's descriptor is missing");
+                if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+                        return invalid(f, "disks", "a disk must be a file or a block device");
+                if ((flags & O_ACCMODE) != want || (flags & O_PATH))
+                        return invalid(f, "disks", "a disk's descriptor is not open as readOnly says");
+                disk_is_block[i] = S_ISBLK(st.st_mode);
+        }
+        if (c->network == GUEST_NETWORK_TAP) {
+                struct ifreq ifr = {};
+
+                if (c->tap_fd < 0 || fstat(c->tap_fd, &st) < 0 || !S_ISCHR(st.st_mode) ||
+                    ioctl(c->tap_fd, TUNGETIFF, &ifr) < 0 || !(ifr.ifr_flags & IFF_TAP))
+                        return invalid(f, "tap", "the descriptor is not an attached tap interface");
+        }
+        return 0;
+}
+
+/* Payload: places it and writes the device tree. */
+static int plan(const struct guest_config *c, struct guest_layout *layout, uint64_t *kernel_size, int *ret_dtb, size_t *ret_dtb_size, struct failure *f) {
+        _cleanup_free_ void *dtb = NULL;
+        uint8_t header[IMAGE_HEADER_SIZE];
+        struct image_header image;
+        uint64_t initrd_size = 0;
+        const char *why;
+        size_t size;
+        ssize_t n;
+        int r;
+
+        r = memfd_check_sealed(c->kernel_fd, kernel_size);
+        if (r < 0)
+                return invalid(f, "kernel", "the kernel must be passed as a sealed memfd");
+        if (*kernel_size > GUEST_KERNEL_MAX)
+                return invalid(f, "kernel", "the kernel is larger than 256M");
+        n = pread(c->kernel_fd, header, sizeof(header), 0);
+        r = image_header_parse(header, n < 0 ? 0 : (size_t) n, &image, &why);
+        if (r < 0) {
+                _cleanup_free_ char *message = NULL;
+
+                if (asprintf(&message, "the kernel can not be used: %s", why) < 0)
+                        return -ENOMEM;
+                return invalid(f, "kernel", message);
+        }
+        if (c->initrd_fd >= 0) {
+                r = memfd_check_sealed(c->initrd_fd, &initrd_size);
+                if (r < 0)
+                        return invalid(f, "initrd", "the initrd must be passed as a sealed memfd");
+                if (initrd_size == 0 || initrd_size > GUEST_INITRD_MAX)
+                        return invalid(f, "initrd", "the initrd is empty or larger than 2G");
+        }
+
+        r = guest_layout_plan(c->memory, &image, *kernel_size, initrd_size, GUEST_DTB_MAX, layout);
+        if (r == -ENOSPC)
+                return invalid(f, "memory", "kernel, initrd and device tree do not fit into the guest's memory; give it more");
+        if (r < 0)
+                return r;
+
+        r = guest_fdt_build(
+                        &(struct fdt_input) {
+                                .layout = layout, .vcpus = c->vcpus, .bootargs = c->append, .earlycon = c->earlycon },
+                        &dtb, &size);
+        if (r < 0)
+                return r;
+        *ret_dtb = memfd_from_data("kcore-dtb", dtb, size);
+        *ret_dtb_size = size;
+        return *ret_dtb < 0 ? *ret_dtb : 0;
+}
+
+/* The armed launch descriptor. */
+static int arm(Manager *m, const struct guest_config *c, const struct guest_layout *l, uint64_t kernel_size, int dtb, size_t dtb_size, struct failure *f) {
+        const struct kcore_launch_config config = {
+                .ram_base = l->ram_base,
+                .ram_size = l->ram_size,
+                .vcpus = c->vcpus,
+                .s2sz = l->s2sz,
+                .hash_algo = KCORE_HASH_SHA256,
+                .entry_pc = l->entry,
+                .entry_regs = { l->dtb },
+        };
+        _cleanup_close_ int fd = -EBADF;
+        int r;
+
+        fd = m->ops->launch_open();
+        if (fd < 0)
+                return launch_failed(f, c->name, "can not open " KCORE_DEVICE, fd);
+        r = m->ops->launch_config(fd, &config);
+        if (r < 0)
+                return launch_failed(f, c->name, "the kernel refuses the guest's configuration", r);
+        r = m->ops->launch_segment(fd, c->kernel_fd, l->kernel, kernel_size);
+        if (r >= 0 && c->initrd_fd >= 0)
+                r = m->ops->launch_segment(fd, c->initrd_fd, l->initrd, l->initrd_size);
+        if (r >= 0)
+                r = m->ops->launch_segment(fd, dtb, l->dtb, dtb_size);
+        if (r < 0)
+                return launch_failed(f, c->name, "the kernel refuses the guest's payload", r);
+        return TAKE_FD(fd);
+}
+
+static int start_unit(Guest *g, const struct guest_layout *l, const bool disk_is_block[], struct failure *f) {
+        const struct guest_config *c = &g->state.config;
+        _cleanup_free_ char *qmp_path = NULL, *console_path = NULL, *description = NULL, *error = NULL;
+        _cleanup_close_ int qmp = -EBADF, console = -EBADF;
+        char names[GUEST_DISKS_MAX][16];
+        _cleanup_strv_free_ char **argv = NULL;
+        struct qemu_fds fds = { .tap = -EBADF };
+        struct unit_request q = {
+                .unit = g->unit,
+                .memlock = guest_locked_memory(c->memory, c->vcpus),
+                .network = c->network == GUEST_NETWORK_USER,
+        };
+        int r;
+
+        qmp_path = guest_file(g, "qmp.sock");
+        console_path = guest_file(g, "console.sock");
+        if (!qmp_path || !console_path || asprintf(&description, "KCore guest %s", c->name) < 0)
+                return -ENOMEM;
+        qmp = socket_listen_unix(qmp_path, 0600);
+        console = socket_listen_unix(console_path, 0600);
+        if (qmp < 0 || console < 0)
+                return launch_failed(f, c->name, "can not make the guest's sockets", qmp < 0 ? qmp : console);
+
+#define PASS(fd, name) (q.fds[q.n_fds] = (fd), q.fd_names[q.n_fds] = (name), SD_LISTEN_FDS_START + (int) q.n_fds++)
+        fds.kcore = PASS(g->launch_fd, "kcore");
+        fds.qmp = PASS(qmp, "qmp");
+        fds.console = PASS(console, "console");
+        if (c->network == GUEST_NETWORK_TAP)
+                fds.tap = PASS(c->tap_fd, "tap");
+        for (size_t i = 0; i < c->n_disks; i++) {
+                snprintf(names[i], sizeof(names[i]), "disk%zu", i);
+                fds.disks[i] = PASS(c->disks[i].fd, names[i]);
+                fds.disk_is_block[i] = disk_is_block[i];
+        }
+#undef PASS
+
+        r = qemu_cmdline_build(QEMU_BINARY, c, l, &fds, &argv);
+        if (r < 0)
+                return r;
+        q.description = description;
+        q.argv = argv;
+        r = g->manager->ops->unit_start(g->manager->system, &q, &error);
+        if (r < 0) {
+                _cleanup_free_ char *message = NULL;
+
+                if (asprintf(&message, "systemd does not start %s: %s", g->unit, error ?: strerror(-r)) < 0)
+                        return -ENOMEM;
+                return FAIL(f, ERROR_LAUNCH_FAILED, SD_JSON_BUILD_PAIR_STRING("name", c->name),
+                            SD_JSON_BUILD_PAIR_STRING("message", message));
+        }
+        return 0;
+}
+
+int guest_launch(Manager *m, struct guest_config *c, sd_varlink *link, bool wants_progress, struct failure *f) {
+        _cleanup_(config_error_donep) struct config_error e = {};
+        _cleanup_close_ int dtb = -EBADF, launch = -EBADF;
+        _cleanup_free_ char *stored = NULL;
+        bool disk_is_block[GUEST_DISKS_MAX] = {};
+        struct guest_layout layout;
+        uint64_t kernel_size = 0;
+        size_t dtb_size = 0;
+        Guest *g, *old;
+        int r;
+
+        /* Everything is looked at before anything is made. */
+        r = guest_config_validate(c, &e);
+        if (r == -EINVAL)
+                return invalid(f, e.field, e.message);
+        if (r < 0)
+                return r;
+        old = manager_find(m, c->name);
+        if (old && guest_status_is_alive(old->state.status))
+                return FAIL(f, ERROR_GUEST_EXISTS, SD_JSON_BUILD_PAIR_STRING("name", c->name));
+        if (!old && m->n_guests >= GUESTS_MAX)
+                return FAIL(f, ERROR_TOO_MANY_GUESTS, SD_JSON_BUILD_PAIR_UNSIGNED("limit", GUESTS_MAX));
+        r = check_platform(m, c, f);
+        if (r < 0)
+                return r;
+        r = check_descriptors(c, disk_is_block, f);
+        if (r < 0)
+                return r;
+        r = plan(c, &layout, &kernel_size, &dtb, &dtb_size, f);
+        if (r < 0)
+                return r;
+        launch = arm(m, c, &layout, kernel_size, dtb, dtb_size, f);
+        if (launch < 0)
+                return launch;
+
+        if (old)
+                guest_remove(old);
+        r = guest_new(m, c->name, &g);
+        if (r < 0)
+                return r;
+        g->launch_fd = TAKE_FD(launch);
+        g->state.config = *c;
+        *c = (struct guest_config) GUEST_CONFIG_INIT;
+        if (sd_id128_is_null(g->state.config.uuid)) {
+                r = sd_id128_randomize(&g->state.config.uuid);
+                if (r < 0)
+                        goto fail;
+        }
+        g->state.status = GUEST_STARTING;
+        g->state.created_usec = now_usec(CLOCK_REALTIME);
+        g->launch_deadline = now_usec(CLOCK_MONOTONIC) + LAUNCH_TIMEOUT_USEC;
+        if (mkdir(g->dir, 0700) < 0 && errno != EEXIST) {
+                r = launch_failed(f, g->state.config.name, "can not make the guest's directory", -errno);
+                goto fail;
+        }
+        save(g); /* before the unit exists: a restart finds it then */
+
+        r = start_unit(g, &layout, disk_is_block, f);
+        if (r < 0)
+                goto fail;
+        guest_config_close_fds(&g->state.config);
+        if (asprintf(&stored, "launch-%s", g->state.config.name) < 0)
+                stored = NULL;
+        if (stored)
+                m->ops->fd_store(stored, g->launch_fd);
+        r = connect_sockets(g);
+        if (r < 0) {
+                (void) m->ops->unit_kill(m->system, g->unit);
+                goto fail;
+        }
+
+        g->launcher = sd_varlink_ref(link);
+        g->launcher_wants_progress = wants_progress;
+        progress(g, "starting");
+        tick_soon(g, TICK_BUSY_USEC);
+        return 0;
+fail:
+        guest_remove(g);
+        return r;
+}
+
+/* --- stop --- */
+
+int guest_stop(Guest *g, bool force, uint64_t timeout_usec, sd_varlink *link, struct failure *f) {
+        size_t slot;
+
+        if (!guest_status_is_alive(g->state.status)) {
+                /* It ended by itself: what is left to stop is its record. */
+                guest_remove(g);
+                return link ? sd_varlink_replybo(link, SD_JSON_BUILD_PAIR_BOOLEAN("forced", false)) : 0;
+        }
+        for (slot = 0; slot < STOP_WAITERS_MAX && g->stoppers[slot]; slot++)
+                ;
+        if (slot == STOP_WAITERS_MAX)
+                return FAIL(f, ERROR_BUSY, SD_JSON_BUILD_PAIR_STRING("name", g->state.config.name));
+
+        g->remove_when_ended = true;
+        /* A guest that did not get as far as an operating system has no power button. */
+        if (g->state.status == GUEST_STARTING || !qmp_is_ready(g->qmp))
+                force = true;
+        if (g->state.status != GUEST_STOPPING) {
+                g->state.status = GUEST_STOPPING;
+                save(g);
+        }
+        if (!force && qmp_command(g->qmp, "system_powerdown", NULL) >= 0) {
+                uint64_t deadline = now_usec(CLOCK_MONOTONIC) + MIN(timeout_usec, (uint64_t) STOP_TIMEOUT_MAX_USEC);
+
+                if (!g->stop_forced && (g->stop_deadline == 0 || deadline < g->stop_deadline))
+                        g->stop_deadline = deadline;
+        } else {
+                g->stop_deadline = 0;
+                g->stop_forced = true;
+                (void) g->manager->ops->unit_kill(g->manager->system, g->unit);
+        }
+        g->stoppers[slot] = sd_varlink_ref(link);
+        tick_soon(g, TICK_BUSY_USEC);
+        return 0;
+}
+
+/* --- after a restart of the daemon --- */
+
+int guest_load(Manager *m, const char *name, Guest **ret) {
+        _cleanup_(sd_json_variant_unrefp) sd_json_variant *v = NULL;
+        _cleanup_free_ char *path = NULL, *text = NULL;
+        Guest *g;
+        int r;
+
+        if (!guest_name_is_valid(name))
+                return -EINVAL;
+        r = guest_new(m, name, &g);
+        if (r < 0)
+                return r;
+        path = guest_file(g, "state.json");
+        if (!path) {
+                r = -ENOMEM;
+                goto fail;
+        }
+        r = read_small_file(path, 256 * KIB, &text);
+        if (r < 0)
+                goto fail;
+        r = sd_json_parse(text, 0, &v, NULL, NULL);
+        if (r < 0)
+                goto fail;
+        r = guest_state_from_json(v, &g->state);
+        if (r < 0)
+                goto fail;
+        if (!streq(g->state.config.name, name)) {
+                r = -EBADMSG;
+                goto fail;
+        }
+        g->launch_fd = manager_take_stored_fd(m, name);
+
+        if (guest_status_is_alive(g->state.status)) {
+                if (g->state.status == GUEST_STOPPING) {
+                        /* Whoever waited for it is gone with the old daemon; the wish stays. */
+                        g->remove_when_ended = true;
+                        g->stop_deadline = now_usec(CLOCK_MONOTONIC) + STOP_TIMEOUT_DEFAULT_USEC;
+                }
+                g->launch_deadline = now_usec(CLOCK_MONOTONIC) + LAUNCH_TIMEOUT_USEC;
+                (void) connect_sockets(g); /* fails if it ended meanwhile: the first tick sees that */
+                tick_soon(g, 0);
+        }
+        *ret = g;
+        return 0;
+fail:
+        guest_free(g);
+        return r;
+}
+
+/* --- show --- */
+
+int guest_describe(Guest *g, sd_json_variant **ret) {
+        _cleanup_(sd_json_variant_unrefp) sd_json_variant *state = NULL, *runtime = NULL, *realm = NULL;
+        struct unit_status u = {};
+        struct kcore_launch_status s;
+        char mac[18];
+        int r;
+
+        r = guest_state_to_json(&g->state, &state);
+        if (r < 0)
+                return r;
+        if (guest_status_is_alive(g->state.status)) {
+                (void) g->manager->ops->unit_query(g->manager->system, g->unit, &u);
+                if (g->launch_fd >= 0 && g->manager->ops->launch_status(g->launch_fd, &s) >= 0) {
+                        r = sd_json_buildo(
+                                        &realm,
+                                        SD_JSON_BUILD_PAIR_STRING("state", kcore_launch_state_to_string(s.state)),
+                                        SD_JSON_BUILD_PAIR_UNSIGNED("id", s.realm_id),
+                                        SD_JSON_BUILD_PAIR_UNSIGNED("ipaBits", s.s2sz),
+                                        SD_JSON_BUILD_PAIR_UNSIGNED("vcpus", s.vcpus),
+                                        SD_JSON_BUILD_PAIR_UNSIGNED("donatedPages", s.pages_donated),
+                                        SD_JSON_BUILD_PAIR_UNSIGNED("sharedPages", s.pages_shared),
+                                        SD_JSON_BUILD_PAIR_UNSIGNED("tablePages", s.pages_meta),
+                                        SD_JSON_BUILD_PAIR_UNSIGNED("blocks2M", s.blocks_2m),
+                                        SD_JSON_BUILD_PAIR_UNSIGNED("exits", s.exits));
+                        if (r < 0)
+                                return r;
+                }
+                qemu_mac_address(g->state.config.uuid, mac);
+                r = sd_json_buildo(
+                                &runtime,
+                                SD_JSON_BUILD_PAIR_STRING("unit", g->unit),
+                                SD_JSON_BUILD_PAIR_INTEGER("pid", u.main_pid),
+                                SD_JSON_BUILD_PAIR_UNSIGNED("lockedMemoryLimit", u.memlock),
+                                SD_JSON_BUILD_PAIR_UNSIGNED("consoleClients", console_clients(g->console)),
+                                SD_JSON_BUILD_PAIR_CONDITION(
+                                                g->state.config.network != GUEST_NETWORK_NONE, "macAddress",
+                                                SD_JSON_BUILD_STRING(mac)),
+                                SD_JSON_BUILD_PAIR_CONDITION(!!realm, "realm", SD_JSON_BUILD_VARIANT(realm)));
+                if (r < 0)
+                        return r;
+        }
+        return sd_json_buildo(
+                        ret, SD_JSON_BUILD_PAIR_VARIANT("guest", state),
+                        SD_JSON_BUILD_PAIR_CONDITION(!!runtime, "runtime", SD_JSON_BUILD_VARIANT(runtime)));
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* One guest, from launch to the end of its unit. */
+
+#include "console.h"
+#include "manager.h"
+#include "qmp.h"
+
+/* How long QEMU and the kernel may take to make a realm. */
+#define LAUNCH_TIMEOUT_USEC (180 * USEC_PER_SEC)
+#define STOP_TIMEOUT_DEFAULT_USEC (60 * USEC_PER_SEC)
+#define STOP_TIMEOUT_MAX_USEC (3600 * USEC_PER_SEC)
+#define STOP_WAITERS_MAX 8
+
+struct Guest {
+        Manager *manager;
+        struct guest_state state;
+        char *unit, *dir;
+        int launch_fd; /* to ask the kernel how the launch stands; -EBADF if lost */
+
+        Qmp *qmp;
+        Console *console;
+        sd_event_source *timer;
+
+        bool check_status;     /* QMP said something that may be the end */
+        bool query_pending;
+        uint64_t launch_deadline;
+        uint64_t stop_deadline; /* then force is used; 0: none or used already */
+        bool stop_forced;
+        bool remove_when_ended; /* somebody stopped it: no record is kept */
+        char *last_words;      /* what QMP said about the end */
+
+        sd_varlink *launcher; /* waits for the launch; NULL if nobody does */
+        bool launcher_wants_progress;
+        sd_varlink *stoppers[STOP_WAITERS_MAX];
+};
+
+/* Why a request was not carried out: the error that goes over the wire. */
+struct failure {
+        const char *error_id;
+        sd_json_variant *parameters;
+};
+void failure_done(struct failure *f);
+
+/* Starts a launch. On success the guest is "starting", the launch goes on by itself, and link, if not
+ * NULL, gets the reply at its end. Takes c's content. Returns < 0 with *f set (or f->error_id NULL: plain
+ * errno). */
+int guest_launch(Manager *m, struct guest_config *c, sd_varlink *link, bool progress, struct failure *f);
+
+/* Asks for the end; link, if not NULL, gets the reply. */
+int guest_stop(Guest *g, bool force, uint64_t timeout_usec, sd_varlink *link, struct failure *f);
+
+/* From the state file of an earlier run. */
+int guest_load(Manager *m, const char *name, Guest **ret);
+
+/* Forgets the record of a guest that is not alive, with its files. */
+void guest_remove(Guest *g);
+Guest *guest_free(Guest *g);
+
+/* A client went away. */
+void guest_forget_link(Guest *g, sd_varlink *link);
+
+/* Everything "show" shows. */
+int guest_describe(Guest *g, sd_json_variant **ret);
+
+char *guest_file(const Guest *g, const char *file);

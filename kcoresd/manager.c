@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manager.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+
+#include "guest.h"
+
+#define STORED_PREFIX "launch-"
+
+int manager_new(const struct manager_ops *ops, void *system, const char *runtime_dir, Manager **ret) {
+        Manager *m;
+        int r;
+
+        m = calloc(1, sizeof(*m));
+        if (!m)
+                return -ENOMEM;
+        m->ops = ops;
+        m->system = system;
+        if (asprintf(&m->guests_dir, "%s/guests", runtime_dir) < 0) {
+                m->guests_dir = NULL;
+                r = -ENOMEM;
+                goto fail;
+        }
+        if (mkdir(m->guests_dir, 0700) < 0 && errno != EEXIST) {
+                r = -errno;
+                goto fail;
+        }
+        r = sd_event_default(&m->event);
+        if (r < 0)
+                goto fail;
+        r = manager_varlink_init(m);
+        if (r < 0)
+                goto fail;
+        *ret = m;
+        return 0;
+fail:
+        manager_free(m);
+        return r;
+}
+
+Manager *manager_free(Manager *m) {
+        if (!m)
+                return NULL;
+        /* Connections first: their handlers look at guests. The guests themselves run on. */
+        sd_varlink_server_unref(m->server);
+        while (m->n_guests > 0)
+                guest_free(m->guests[0]);
+        for (size_t i = 0; i < m->n_stored; i++) {
+                free(m->stored[i].name);
+                safe_close(m->stored[i].fd);
+        }
+        sd_event_unref(m->event);
+        free(m->guests_dir);
+        free(m);
+        return NULL;
+}
+
+int manager_add_stored_fd(Manager *m, const char *name, int fd) {
+        char *copy;
+
+        if (strncmp(name, STORED_PREFIX, strlen(STORED_PREFIX)) != 0 || m->n_stored >= GUESTS_MAX) {
+                safe_close(fd);
+                return -EINVAL;
+        }
+        copy = strdup(name + strlen(STORED_PREFIX));
+        if (!copy) {
+                safe_close(fd);
+                return -ENOMEM;
+        }
+        m->stored[m->n_stored].name = copy;
+        m->stored[m->n_stored++].fd = fd;
+        return 0;
+}
+
+int manager_take_stored_fd(Manager *m, const char *guest) {
+        for (size_t i = 0; i < m->n_stored; i++)
+                if (streq(m->stored[i].name, guest)) {
+                        int fd = m->stored[i].fd;
+
+                        free(m->stored[i].name);
+                        m->stored[i] = m->stored[--m->n_stored];
+                        return fd;
+                }
+        return -EBADF;
+}
+
+Guest *manager_find(Manager *m, const char *name) {
+        for (size_t i = 0; i < m->n_guests; i++)
+                if (m->guests[i]->state.config.name && streq(m->guests[i]->state.config.name, name))
+                        return m->guests[i];
+        return NULL;
+}
+
+int manager_load(Manager *m) {
+        struct dirent *de;
+        DIR *d;
+
+        d = opendir(m->guests_dir);
+        if (!d)
+                return -errno;
+        while ((de = readdir(d))) {
+                Guest *g;
+                int r;
+
+                if (de->d_name[0] == '.')
+                        continue;
+                r = guest_load(m, de->d_name, &g);
+                if (r < 0)
+                        fprintf(stderr, SD_WARNING "Ignoring %s/%s: %s\n", m->guests_dir, de->d_name, strerror(-r));
+                else
+                        fprintf(stderr, SD_INFO "Found guest %s, %s\n", g->state.config.name,
+                                guest_status_to_string(g->state.status));
+        }
+        closedir(d);
+        return 0;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The daemon: its guests, and the Varlink server in front of them. */
+
+#include <systemd/sd-event.h>
+#include <systemd/sd-varlink.h>
+
+#include "../libkcore/guest-state.h"
+#include "ops.h"
+
+#define RUNTIME_DIRECTORY "/run/kcore"
+#define MANAGER_SOCKET RUNTIME_DIRECTORY "/io.kcore.Manager"
+
+#define GUESTS_MAX 128
+
+/* Limits on clients. The size of a message is limited by sd-varlink (16 MiB). */
+#define CLIENTS_MAX 64
+#define CLIENTS_PER_UID_MAX 32
+#define CLIENT_IDLE_USEC (60 * USEC_PER_SEC)
+
+typedef struct Guest Guest;
+typedef struct Manager Manager;
+
+struct Manager {
+        sd_event *event;
+        sd_varlink_server *server;
+        const struct manager_ops *ops;
+        void *system;
+        char *guests_dir;
+
+        Guest *guests[GUESTS_MAX];
+        size_t n_guests;
+
+        struct {
+                char *name;
+                int fd;
+        } stored[GUESTS_MAX]; /* launch descriptors from before a restart, not claimed yet */
+        size_t n_stored;
+
+};
+
+int manager_new(const struct manager_ops *ops, void *system, const char *runtime_dir, Manager **ret);
+Manager *manager_free(Manager *m);
+
+/* Takes ownership of a stored launch descriptor, "launch-NAME". */
+int manager_add_stored_fd(Manager *m, const char *name, int fd);
+int manager_take_stored_fd(Manager *m, const char *guest);
+
+/* Finds the guests of an earlier run of the daemon again. */
+int manager_load(Manager *m);
+
+Guest *manager_find(Manager *m, const char *name);
+
+/* Varlink: sets up m->server; the caller adds sockets and attaches it. */
+int manager_varlink_init(Manager *m);

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The real system behind ops.h: /dev/kcore, systemd over D-Bus, the journal. */
+
+#include "ops.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <systemd/sd-bus.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-journal.h>
+
+#define BUS_TIMEOUT_USEC (10 * USEC_PER_SEC)
+#define MESSAGES_MAX 5
+
+#define DESTINATION "org.freedesktop.systemd1"
+#define MANAGER_PATH "/org/freedesktop/systemd1"
+#define MANAGER_INTERFACE "org.freedesktop.systemd1.Manager"
+
+struct system {
+        sd_bus *bus;
+};
+
+/* The system bus; on a machine without a bus daemon, systemd's own socket. */
+static int connect_bus(sd_bus **ret) {
+        _cleanup_(sd_bus_unrefp) sd_bus *bus = NULL;
+        int r;
+
+        r = sd_bus_open_system(&bus);
+        if (r < 0) {
+                bus = sd_bus_unref(bus);
+                r = sd_bus_new(&bus);
+                if (r < 0)
+                        return r;
+                r = sd_bus_set_address(bus, "unix:path=/run/systemd/private");
+                if (r < 0)
+                        return r;
+                r = sd_bus_start(bus);
+                if (r < 0)
+                        return r;
+        }
+        (void) sd_bus_set_method_call_timeout(bus, BUS_TIMEOUT_USEC);
+        (void) sd_bus_set_exit_on_disconnect(bus, false);
+        *ret = TAKE_PTR(bus);
+        return 0;
+}
+
+int system_connect(void **ret) {
+        struct system *s;
+
+        s = calloc(1, sizeof(*s));
+        if (!s)
+                return -ENOMEM;
+        *ret = s;
+        return 0;
+}
+
+void system_disconnect(void *system) {
+        struct system *s = system;
+
+        if (!s)
+                return;
+        sd_bus_flush_close_unref(s->bus);
+        free(s);
+}
+
+/* Connects late and again: the bus may be restarted under us. */
+static int get_bus(void *system, sd_bus **ret) {
+        struct system *s = system;
+
+        if (s->bus && sd_bus_is_open(s->bus) > 0) {
+                /* Nobody dispatches this connection between calls: drop what came in meanwhile. */
+                while (sd_bus_process(s->bus, NULL) > 0)
+                        ;
+        }
+        if (!s->bus || sd_bus_is_open(s->bus) <= 0) {
+                s->bus = sd_bus_close_unref(s->bus);
+                int r = connect_bus(&s->bus);
+                if (r < 0)
+                        return r;
+        }
+        *ret = s->bus;
+        return 0;
+}
+
+static int append_exec(sd_bus_message *m, char **argv) {
+        int r;
+
+        r = sd_bus_message_open_container(m, 'r', "sv");
+        r = r < 0 ? r : sd_bus_message_append(m, "s", "ExecStart");
+        r = r < 0 ? r : sd_bus_message_open_container(m, 'v', "a(sasb)");
+        r = r < 0 ? r : sd_bus_message_open_container(m, 'a', "(sasb)");
+        r = r < 0 ? r : sd_bus_message_open_container(m, 'r', "sasb");
+        r = r < 0 ? r : sd_bus_message_append(m, "s", argv[0]);
+        r = r < 0 ? r : sd_bus_message_append_strv(m, argv);
+        r = r < 0 ? r : sd_bus_message_append(m, "b", false);
+        for (int i = 0; i < 4; i++)
+                r = r < 0 ? r : sd_bus_message_close_container(m);
+        return r;
+}
+
+static int append_fds(sd_bus_message *m, const struct unit_request *q) {
+        int r;
+
+        r = sd_bus_message_open_container(m, 'r', "sv");
+        r = r < 0 ? r : sd_bus_message_append(m, "s", "ExtraFileDescriptors");
+        r = r < 0 ? r : sd_bus_message_open_container(m, 'v', "a(hs)");
+        r = r < 0 ? r : sd_bus_message_open_container(m, 'a', "(hs)");
+        for (size_t i = 0; i < q->n_fds; i++)
+                r = r < 0 ? r : sd_bus_message_append(m, "(hs)", q->fds[i], q->fd_names[i]);
+        for (int i = 0; i < 3; i++)
+                r = r < 0 ? r : sd_bus_message_close_container(m);
+        return r;
+}
+
+/* QEMU is a device model that a hostile guest talks to: it gets its own user, no file to write, no device but
+ * /dev/kvm (for probing), no new privileges. What it needs it inherits. */
+static int append_properties(sd_bus_message *m, const struct unit_request *q) {
+        int r;
+
+        r = sd_bus_message_append(m, "(sv)", "Description", "s", q->description);
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "Type", "s", "exec");
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "Slice", "s", "kcore.slice");
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "User", "s", "kcore-qemu");
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "Group", "s", "kcore-qemu");
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "SupplementaryGroups", "as", 1, "kvm");
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "LimitMEMLOCK", "t", q->memlock);
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "LimitMEMLOCKSoft", "t", q->memlock);
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "LimitCORE", "t", UINT64_C(0));
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "KillMode", "s", "mixed");
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "TimeoutStopUSec", "t", 10 * USEC_PER_SEC);
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "StandardInput", "s", "null");
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "StandardOutput", "s", "journal");
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "StandardError", "s", "journal");
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "NoNewPrivileges", "b", true);
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "CapabilityBoundingSet", "t", UINT64_C(0));
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "DevicePolicy", "s", "closed");
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "DeviceAllow", "a(ss)", 1, "/dev/kvm", "rw");
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "ProtectSystem", "s", "strict");
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "ProtectHome", "s", "yes");
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "PrivateTmp", "b", true);
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "PrivateIPC", "b", true);
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "PrivateNetwork", "b", !q->network);
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "ProtectKernelTunables", "b", true);
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "ProtectKernelModules", "b", true);
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "ProtectKernelLogs", "b", true);
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "ProtectControlGroups", "b", true);
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "ProtectClock", "b", true);
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "ProtectHostname", "b", true);
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "ProtectProc", "s", "invisible");
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "RestrictNamespaces", "t", UINT64_C(0));
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "RestrictSUIDSGID", "b", true);
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "RestrictRealtime", "b", true);
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "LockPersonality", "b", true);
+        r = r < 0 ? r : append_exec(m, q->argv);
+        r = r < 0 ? r : append_fds(m, q);
+        return r;
+}
+
+static int unit_start(void *system, const struct unit_request *q, char **ret_error) {
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        sd_bus *bus;
+        int r;
+
+        r = get_bus(system, &bus);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_new_method_call(bus, &m, DESTINATION, MANAGER_PATH, MANAGER_INTERFACE, "StartTransientUnit");
+        r = r < 0 ? r : sd_bus_message_append(m, "ss", q->unit, "fail");
+        r = r < 0 ? r : sd_bus_message_open_container(m, 'a', "(sv)");
+        r = r < 0 ? r : append_properties(m, q);
+        r = r < 0 ? r : sd_bus_message_close_container(m);
+        r = r < 0 ? r : sd_bus_message_append(m, "a(sa(sv))", 0);
+        if (r < 0)
+                return r;
+        r = sd_bus_call(bus, m, 0, &error, NULL);
+        if (r < 0 && error.message)
+                *ret_error = strdup(error.message);
+        return r < 0 ? r : 0;
+}
+
+static int get_string(sd_bus *bus, const char *path, const char *interface, const char *name, char *buf, size_t size) {
+        _cleanup_free_ char *s = NULL;
+        int r;
+
+        r = sd_bus_get_property_string(bus, DESTINATION, path, interface, name, NULL, &s);
+        if (r < 0)
+                return r;
+        snprintf(buf, size, "%s", s);
+        return 0;
+}
+
+static int unit_query(void *system, const char *unit, struct unit_status *ret) {
+        static const char service[] = "org.freedesktop.systemd1.Service";
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        struct unit_status s = {};
+        char active[32];
+        const char *path;
+        uint32_t pid = 0;
+        sd_bus *bus;
+        int r;
+
+        r = get_bus(system, &bus);
+        if (r < 0)
+                return r;
+        r = sd_bus_call_method(bus, DESTINATION, MANAGER_PATH, MANAGER_INTERFACE, "GetUnit", &error, &reply, "s", unit);
+        if (r < 0) {
+                if (!sd_bus_error_has_name(&error, "org.freedesktop.systemd1.NoSuchUnit"))
+                        return r;
+                *ret = s;
+                return 0;
+        }
+        r = sd_bus_message_read(reply, "o", &path);
+        if (r < 0)
+                return r;
+
+        r = get_string(bus, path, "org.freedesktop.systemd1.Unit", "ActiveState", active, sizeof(active));
+        if (r < 0)
+                return r;
+        s.exists = true;
+        s.alive = !streq(active, "inactive") && !streq(active, "failed");
+        s.failed = streq(active, "failed");
+        r = get_string(bus, path, service, "Result", s.result, sizeof(s.result));
+        r = r < 0 ? r : sd_bus_get_property_trivial(bus, DESTINATION, path, service, "MainPID", NULL, 'u', &pid);
+        r = r < 0 ? r : sd_bus_get_property_trivial(bus, DESTINATION, path, service, "ExecMainCode", NULL, 'i', &s.exit_code);
+        r = r < 0 ? r : sd_bus_get_property_trivial(bus, DESTINATION, path, service, "ExecMainStatus", NULL, 'i', &s.exit_status);
+        if (r < 0)
+                return r;
+        s.main_pid = (pid_t) pid;
+        if (pid > 0) {
+                /* A drop-in may have lowered the limit that we asked for: believe the process. */
+                _cleanup_free_ char *file = NULL, *text = NULL;
+                const char *p;
+
+                if (asprintf(&file, "/proc/%u/limits", pid) < 0)
+                        file = NULL;
+                if (file && read_small_file(file, 64 * KIB, &text) >= 0 && (p = strstr(text, "Max locked memory"))) {
+                        p += strlen("Max locked memory");
+                        p += strspn(p, " ");
+                        s.memlock = *p == 'u' ? UINT64_MAX : strtoull(p, NULL, 10);
+                }
+        }
+        *ret = s;
+        return 0;
+}
+
+static int unit_call(void *system, const char *method, const char *types, const char *unit, const char *arg) {
+        sd_bus *bus;
+        int r;
+
+        r = get_bus(system, &bus);
+        if (r < 0)
+                return r;
+        if (arg)
+                return sd_bus_call_method(bus, DESTINATION, MANAGER_PATH, MANAGER_INTERFACE, method, NULL, NULL, types, unit, arg);
+        return sd_bus_call_method(bus, DESTINATION, MANAGER_PATH, MANAGER_INTERFACE, method, NULL, NULL, types, unit);
+}
+
+static int unit_stop(void *system, const char *unit) {
+        return unit_call(system, "StopUnit", "ss", unit, "replace");
+}
+
+static int unit_kill(void *system, const char *unit) {
+        sd_bus *bus;
+        int r;
+
+        r = get_bus(system, &bus);
+        if (r < 0)
+                return r;
+        return sd_bus_call_method(
+                        bus, DESTINATION, MANAGER_PATH, MANAGER_INTERFACE, "KillUnit", NULL, NULL, "ssi", unit, "all",
+                        (int32_t) SIGKILL);
+}
+
+static int unit_forget(void *system, const char *unit) {
+        return unit_call(system, "ResetFailedUnit", "s", unit, NULL);
+}
+
+static char *unit_messages(const char *unit, uint64_t since) {
+        _cleanup_free_ char *match = NULL, *text = NULL;
+        char *lines[MESSAGES_MAX] = {};
+        sd_journal *j = NULL;
+        size_t n = 0;
+
+        if (asprintf(&match, "_SYSTEMD_UNIT=%s", unit) < 0) {
+                match = NULL;
+                return NULL;
+        }
+        if (sd_journal_open(&j, SD_JOURNAL_LOCAL_ONLY) < 0)
+                return NULL;
+        if (sd_journal_add_match(j, match, 0) >= 0 && sd_journal_seek_tail(j) >= 0)
+                while (n < MESSAGES_MAX && sd_journal_previous(j) > 0) {
+                        const void *data;
+                        uint64_t stamp;
+                        size_t size;
+
+                        if (sd_journal_get_realtime_usec(j, &stamp) < 0 || stamp < since)
+                                break;
+                        if (sd_journal_get_data(j, "MESSAGE", &data, &size) < 0 || size < 8)
+                                continue;
+                        lines[n] = strndup((const char *) data + 8, MIN(size - 8, (size_t) 500));
+                        if (!lines[n])
+                                break;
+                        n++;
+                }
+        sd_journal_close(j);
+
+        /* Oldest first. */
+        while (n-- > 0) {
+                char *next = NULL;
+
+                if (asprintf(&next, "%s%s%s", strempty(text), text ? "; " : "", lines[n]) < 0)
+                        next = NULL;
+                free(text);
+                text = next;
+                free(lines[n]);
+        }
+        return TAKE_PTR(text);
+}
+
+static void facts_read(struct platform_facts *ret) {
+        platform_facts_read(QEMU_BINARY, ret);
+}
+
+static int launch_open(void) {
+        return kcore_device_open(O_RDWR);
+}
+
+static int log_read(uint64_t *seq, char buf[static 4096], uint64_t *ret_lost) {
+        _cleanup_close_ int fd = -EBADF;
+
+        fd = kcore_device_open(O_RDONLY);
+        return fd < 0 ? fd : kcore_log_read(fd, seq, buf, ret_lost);
+}
+
+static int counter_read(uint32_t index, uint64_t *ret) {
+        _cleanup_close_ int fd = -EBADF;
+
+        fd = kcore_device_open(O_RDWR);
+        return fd < 0 ? fd : kcore_counter_read(fd, index, ret);
+}
+
+static void fd_store(const char *name, int fd) {
+        _cleanup_free_ char *message = NULL;
+
+        if (asprintf(&message, fd >= 0 ? "FDSTORE=1\nFDPOLL=0\nFDNAME=%s" : "FDSTOREREMOVE=1\nFDNAME=%s", name) < 0) {
+                message = NULL;
+                return;
+        }
+        (void) sd_pid_notify_with_fds(0, false, message, &fd, fd >= 0 ? 1 : 0);
+}
+
+const struct manager_ops system_ops = {
+        .facts_read = facts_read,
+        .launch_open = launch_open,
+        .launch_config = kcore_launch_config,
+        .launch_segment = kcore_launch_segment,
+        .launch_status = kcore_launch_status,
+        .log_read = log_read,
+        .counter_read = counter_read,
+        .unit_start = unit_start,
+        .unit_query = unit_query,
+        .unit_stop = unit_stop,
+        .unit_kill = unit_kill,
+        .unit_forget = unit_forget,
+        .unit_messages = unit_messages,
+        .fd_store = fd_store,
+};
