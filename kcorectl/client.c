@@ -35,7 +35,7 @@ int client_connect(sd_varlink **ret) {
                                 EXIT_PERMISSION, "PermissionDenied", "Run as root, or as a member of the group kcore.",
                                 "you may not talk to kcoresd");
         return report_error(
-                        EXIT_NO_DAEMON, "NoDaemon", "Start it: systemctl enable --now kcoresd.socket",
+                        EXIT_NO_DAEMON, "NoDaemon", "Start it: systemctl start kcoresd.socket",
                         "kcoresd can not be reached at %s: %s", context.socket,
                         r == -ENOENT ? "it is not running" : strerror(-r));
 }

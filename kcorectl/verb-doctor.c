@@ -24,7 +24,7 @@ static int checks_here(sd_json_variant **ret) {
 /* The one check that only we can make. */
 static int append_daemon(sd_json_variant **array, int error) {
         const char *fix = error == -EACCES || error == -EPERM ?
-                "Run as root, or as a member of the group kcore." : "Start it: systemctl enable --now kcoresd.socket";
+                "Run as root, or as a member of the group kcore." : "Start it: systemctl start kcoresd.socket";
         _cleanup_free_ char *message = NULL;
 
         if (error >= 0)
