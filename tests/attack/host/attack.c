@@ -16,6 +16,7 @@
  *   run REC RUN MSECS               -> rmi reason exits   (with PL011 output emulated)
  *   uart                            -> bytes the guest wrote to its PL011
  *   race MSECS CPU: X0 X1 ... [; X0 ...]  / CPU: ...      -> per call: how often each x0
+ *   prog PATH ARGS...               -> exit status, what it printed
  *   pin CPU     cpu N 0|1     pid     log     quit
  */
 #define _GNU_SOURCE
@@ -37,6 +38,7 @@
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -434,6 +436,41 @@ static void cpu_online(void)
 		close(fd);
 }
 
+static void program(void)
+{
+	static char text[1 << 16];
+	char *argv[16] = { 0 };
+	size_t length = 0;
+	ssize_t n;
+	int p[2], status = 0;
+	pid_t child;
+
+	for (int i = 1; i < words && i < 16; i++)
+		argv[i - 1] = word[i];
+	if (pipe(p)) {
+		fail("pipe");
+		return;
+	}
+	child = fork();
+	if (child == 0) {
+		dup2(p[1], 1);
+		dup2(p[1], 2);
+		close(p[0]);
+		close(p[1]);
+		execv(argv[0], argv);
+		_exit(127);
+	}
+	close(p[1]);
+	while (length < sizeof(text) && (n = read(p[0], text + length, sizeof(text) - length)) > 0)
+		length += (size_t)n;
+	close(p[0]);
+	waitpid(child, &status, 0);
+	fprintf(out, "@ ok %x ", status);
+	for (size_t i = 0; i < length; i++)
+		fprintf(out, "%02x", (unsigned char)text[i]);
+	fputc('\n', out);
+}
+
 static void kernel_log(void)
 {
 	static char text[1 << 16];
@@ -474,6 +511,8 @@ static bool command(void)
 		print_bytes((uint8_t *)uart_text, uart_length), uart_length = 0;
 	else if (!strcmp(c, "race"))
 		race();
+	else if (!strcmp(c, "prog") && words > 1)
+		program();
 	else if (!strcmp(c, "pin"))
 		pin((int)number(1)) ? fail("pin") : (void)fputs("@ ok\n", out);
 	else if (!strcmp(c, "cpu"))
