@@ -32,6 +32,7 @@ void kcore_main(uint64_t dtb)
 	uint64_t entry, out;
 	struct percpu *self;
 
+	cpu_vectors();
 	fdt_read(dtb);
 	if (!machine.psci_smc)
 		panic("no PSCI with method smc");

@@ -38,6 +38,7 @@ void cpu_detect(void)
 	features.pmu = id_field(dfr0, 8) != 0 && id_field(dfr0, 8) != 0xf;
 	features.hcx = id_field(mmfr1, 40) != 0;
 	features.fgt = id_field(mmfr0, 56) != 0;
+	features.amu = id_field(pfr0, 44) != 0;
 	features.pa_range = id_field(mmfr0, 0) < 5 ? id_field(mmfr0, 0) : 5;
 	if (features.pa_range < 2)
 		panic("the CPU has fewer than 40 physical address bits");
@@ -57,9 +58,16 @@ bool has_level0(void)
 	return features.pa_range >= 4;
 }
 
+void cpu_vectors(void)
+{
+	write_sysreg(vbar_el2, host_vectors);
+	isb();
+}
+
 /* Everything EL2 that is the same whether the host or a realm runs. The rest is HCR_EL2 and friends. */
 void cpu_init(struct percpu *p)
 {
+	cpu_vectors();
 	write_sysreg(tpidr_el2, p);
 	write_sysreg(hcr_el2, HCR_HOST);
 	write_sysreg(vtcr_el2, HOST_VTCR | (features.vmid16 ? 1UL << 19 : 0));
@@ -80,12 +88,12 @@ void cpu_init(struct percpu *p)
 		write_sysreg(S3_4_C1_C1_6, 0); /* HFGITR_EL2 */
 		write_sysreg(S3_4_C3_C1_4, 0); /* HDFGRTR_EL2 */
 		write_sysreg(S3_4_C3_C1_5, 0); /* HDFGWTR_EL2 */
-		write_sysreg(S3_4_C3_C1_6, 0); /* HAFGRTR_EL2 */
+		if (features.amu)
+			write_sysreg(S3_4_C3_C1_6, 0); /* HAFGRTR_EL2 */
 	}
 	write_sysreg(ICC_SRE_EL2, 0xf);
 	isb();
 	write_sysreg(ICH_HCR_EL2, 0);
-	write_sysreg(vbar_el2, host_vectors);
 	isb();
 	__asm__ volatile("tlbi alle1");
 	dsb(nsh);

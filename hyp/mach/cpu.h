@@ -54,6 +54,7 @@ struct percpu *cpu_find(uint64_t mpidr);
 /* cpu.c: EL2 registers of this CPU, and the features all CPUs share. */
 void cpu_init(struct percpu *p);
 void cpu_detect(void);
+void cpu_vectors(void);
 
 struct cpu_features {
 	bool pauth;
@@ -62,6 +63,7 @@ struct cpu_features {
 	bool pmu;
 	bool hcx;
 	bool fgt;
+	bool amu;
 	uint64_t pa_range; /* ID_AA64MMFR0_EL1.PARange, at most 5 (48 bits) */
 };
 extern struct cpu_features features;
