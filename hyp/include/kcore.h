@@ -15,6 +15,8 @@
 
 /* () -> x1 major << 16 | minor, x2 feature bits */
 #define KCORE_VERSION 0xC6004B00UL
+/* feature bit: devices are confined by an SMMU. Without it REALM_CREATE answers ERROR_INPUT. */
+#define KCORE_VERSION_DMA (1UL << 0)
 /* (index) -> x1 value */
 #define KCORE_FEATURES 0xC6004B01UL
 /* (pa, count <= 512) -> x1 granules done; stops at the first failure */

@@ -38,6 +38,8 @@ static void host_smc(struct frame *f)
 	if (fid == KCORE_LOG_READ)
 		smmu_events();
 	r = core_host_smc(fid, f->x[1], f->x[2], f->x[3], f->x[4], f->x[5]);
+	if (fid == KCORE_VERSION && smmu_active())
+		r.x2 |= KCORE_VERSION_DMA;
 	if (r.rec != 0) {
 		realm_run(r.rec);
 		f->x[0] = RMI_SUCCESS;

@@ -50,4 +50,5 @@ def test_without_an_smmu_realms_are_refused(image):
          "-device", f"guest-loader,addr=0x50000000,kernel={image},bootargs=smoke"],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, check=False)
     assert "NO DMA PROTECTION" in r.stdout
+    assert "FAIL   features: got 0x0, want 0x1" in r.stdout
     assert "FAIL REALM_CREATE: got 0x1, want 0x0" in r.stdout, r.stdout + r.stderr

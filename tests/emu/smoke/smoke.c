@@ -176,6 +176,7 @@ static void calls(void)
 	expect("vendor UID", smc(KCORE_VENDOR_UID, 0, 0, 0, 0, 0), KCORE_UID_0);
 	expect("KCORE_VERSION", smc(KCORE_VERSION, 0, 0, 0, 0, 0), RMI_SUCCESS);
 	expect("  version", x[1], KCORE_ABI_VERSION);
+	expect("  features", x[2], KCORE_VERSION_DMA);
 	expect("unknown SMC", smc(0xC6001234, 0, 0, 0, 0, 0), ~0UL);
 	expect("RMI hole", smc(0xC4000156, 0, 0, 0, 0, 0), ~0UL);
 	__asm__ volatile("mov x0, #0x84000000; hvc #0; mov %0, x0" : "=r"(r) : : "x0", "x1", "x2", "x3");
