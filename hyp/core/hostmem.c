@@ -208,37 +208,31 @@ static void boot_link(uint64_t ipa, uint64_t l1, uint64_t l2)
 	}
 }
 
-/* Boot: fill the level 3 table of the 2 MiB at base; how many granules are not the host's? */
-static uint64_t boot_fill(uint64_t base, uint64_t l3)
+/* Boot: map one granule if it is the host's. */
+static bool boot_page(uint64_t pa, uint64_t l3)
 {
-	uint64_t holes = PT_SLOTS;
+	uint64_t slot3 = s2_slot(3, pa);
+	bool mine = granule_claim(pa, GS_NS);
 
-	for (uint64_t i = 0; i < PT_SLOTS; i++) {
-		uint64_t pa = base + (i << 12);
-		bool mine = granule_claim(pa, GS_NS);
-
-		if (mine) {
-			s2_make(l3, i, pa | HOST_RAM | S2_PAGE);
-			granule_release(pa);
-			holes = holes - 1;
-		}
+	if (mine) {
+		host_lock();
+		s2_make(l3, slot3, pa | HOST_RAM | S2_PAGE);
+		host_unlock();
+		granule_release(pa);
 	}
-	return holes;
+	return mine;
 }
 
-void core_boot_dram(uint64_t ipa)
+/* Boot: put the level 3 table of a 2 MiB, with this many holes, into the tables above. */
+static void boot_region(uint64_t base, uint64_t l3, uint64_t holes)
 {
-	uint64_t base = s2_floor(2, ipa);
-	uint64_t slot2 = s2_slot(2, ipa);
-	uint64_t l1 = host_table(1, ipa);
-	uint64_t l2 = host_table(2, ipa);
-	uint64_t l3 = host_table(3, ipa);
-	uint64_t smmu1 = smmu_table(1, ipa);
-	uint64_t smmu2 = smmu_table(2, ipa);
+	uint64_t slot2 = s2_slot(2, base);
+	uint64_t l1 = host_table(1, base);
+	uint64_t l2 = host_table(2, base);
+	uint64_t smmu1 = smmu_table(1, base);
+	uint64_t smmu2 = smmu_table(2, base);
 
-	host_lock();
-	boot_link(ipa, l1, l2);
-	uint64_t holes = boot_fill(base, l3);
+	boot_link(base, l1, l2);
 	host_set_holes(base, holes);
 	if (holes == 0) {
 		s2_make(l2, slot2, base | HOST_RAM | S2_BLOCK);
@@ -246,9 +240,26 @@ void core_boot_dram(uint64_t ipa)
 		s2_make(l2, slot2, l3 | S2_TABLE);
 	}
 	if (smmu1 != 0) {
-		boot_link(ipa, smmu1, smmu2);
+		boot_link(base, smmu1, smmu2);
 		s2_make(smmu2, slot2, l3 | S2_TABLE);
 	}
+}
+
+void core_boot_dram(uint64_t ipa)
+{
+	uint64_t base = s2_floor(2, ipa);
+	uint64_t l3 = host_table(3, ipa);
+	uint64_t holes = PT_SLOTS;
+
+	for (uint64_t i = 0; i < PT_SLOTS; i++) {
+		bool mine = boot_page(base + (i << 12), l3);
+
+		if (mine) {
+			holes = holes - 1;
+		}
+	}
+	host_lock();
+	boot_region(base, l3, holes);
 	host_unlock();
 }
 
