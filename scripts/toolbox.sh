@@ -180,8 +180,14 @@ toolbox_enter() {
     shift
     # Later settings win: the machine's, then the caller's.
     local name
-    local -a environment=()
-    [ ! -e "$dir/etc/kcore-environment" ] || mapfile -t environment <"$dir/etc/kcore-environment"
+    local -a environment=(
+        KCORE_BIN=/cache/build/hyp/hyp/kcore.bin
+        KCORE_KERNEL=/cache/kserv/current/Image
+        KCORE_HOST_IMAGE=/cache/host-image
+        KCORE_GUEST_IMAGE=/cache/guest-image
+        KCORE_OVERLAY=/cache/build/userland-root:/cache/kserv/current/modules
+    )
+    [ ! -e "$dir/etc/kcore-environment" ] || mapfile -t -O ${#environment[@]} environment <"$dir/etc/kcore-environment"
     for name in KCORE_MIRROR KCORE_SECURITY_MIRROR http_proxy https_proxy no_proxy NO_COLOR; do
         [ -z "${!name:-}" ] || environment+=("$name=${!name}")
     done
