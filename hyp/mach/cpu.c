@@ -35,7 +35,9 @@ void cpu_detect(void)
 	features.pauth = (isar1 & 0xff000ff0UL) != 0 || (isar2 & 0xf000UL) != 0;
 	features.ras = id_field(pfr0, 28) != 0;
 	features.vmid16 = id_field(mmfr1, 4) == 2;
-	features.pmu = id_field(dfr0, 8) != 0 && id_field(dfr0, 8) != 0xf;
+	features.pmu = id_field(dfr0, 8) == 0xf ? 0 : id_field(dfr0, 8);
+	features.trf = id_field(dfr0, 40) != 0;
+	features.mpam = id_field(pfr0, 40) != 0 || id_field(id_reg(4, 1), 16) != 0;
 	features.hcx = id_field(mmfr1, 40) != 0;
 	features.fgt = id_field(mmfr0, 56) != 0;
 	features.amu = id_field(pfr0, 44) != 0;
@@ -82,6 +84,8 @@ void cpu_init(struct percpu *p)
 	write_sysreg(vmpidr_el2, read_sysreg(mpidr_el1));
 	if (features.hcx)
 		write_sysreg(S3_4_C1_C2_2, 0); /* HCRX_EL2 */
+	if (features.mpam)
+		write_sysreg(S3_4_C10_C5_0, 3UL << 48); /* MPAM2_EL2: EL1 is trapped */
 	if (features.fgt) {
 		write_sysreg(S3_4_C1_C1_4, 0); /* HFGRTR_EL2 */
 		write_sysreg(S3_4_C1_C1_5, 0); /* HFGWTR_EL2 */

@@ -60,10 +60,12 @@ struct cpu_features {
 	bool pauth;
 	bool ras;
 	bool vmid16;
-	bool pmu;
+	bool trf;
+	bool mpam;
 	bool hcx;
 	bool fgt;
 	bool amu;
+	uint64_t pmu;      /* version, 0: none or not the architecture's */
 	uint64_t pa_range; /* ID_AA64MMFR0_EL1.PARange, at most 5 (48 bits) */
 };
 extern struct cpu_features features;

@@ -17,12 +17,28 @@
 #define MDCR_TDA (1UL << 9)
 #define MDCR_TDOSA (1UL << 10)
 #define MDCR_TDRA (1UL << 11)
+#define MDCR_HPMD (1UL << 17)
+#define MDCR_TTRF (1UL << 19)
+#define MDCR_HCCD (1UL << 23)
 #define PMCR_E 1UL
 
-/* Counters all belong to EL1; profiling and trace buffers to nobody (E2PB, E2TB = 0 and no access). */
+/*
+ * Counters all belong to EL1, and stand still in EL2 where the CPU can do that; profiling and trace buffers belong
+ * to nobody (E2PB, E2TB = 0, and no access), trace filters are closed.
+ */
 uint64_t mdcr_host(void)
 {
-	return features.pmu ? (read_sysreg(pmcr_el0) >> 11) & 0x1f : 0;
+	uint64_t v = 0;
+
+	if (features.pmu != 0)
+		v |= (read_sysreg(pmcr_el0) >> 11) & 0x1f;
+	if (features.pmu >= 4)
+		v |= MDCR_HPMD;
+	if (features.pmu >= 6)
+		v |= MDCR_HCCD;
+	if (features.trf)
+		v |= MDCR_TTRF;
+	return v;
 }
 
 uint64_t mdcr_realm(void)
@@ -127,7 +143,7 @@ void rec_load(uint64_t rec)
 
 	sysregs_save(p->host.sysreg);
 	fp_save(p->host.fp);
-	if (features.pmu) {
+	if (features.pmu != 0) {
 		p->host.pmcr = read_sysreg(pmcr_el0);
 		write_sysreg(pmcr_el0, p->host.pmcr & ~PMCR_E);
 	}
@@ -167,7 +183,7 @@ void rec_unload(uint64_t rec)
 	isb();
 	fp_load(p->host.fp);
 	sysregs_load(p->host.sysreg);
-	if (features.pmu)
+	if (features.pmu != 0)
 		write_sysreg(pmcr_el0, p->host.pmcr);
 	isb();
 }
