@@ -44,6 +44,16 @@ struct cpu {
 	uint64_t realm;  /* locked realm */
 };
 
+struct rd_layout {
+#define LAYOUT_F(name) uint64_t name;
+#define LAYOUT_A(name, n) uint64_t name[n];
+	RD_FIELDS(LAYOUT_F, LAYOUT_A)
+};
+struct rec_layout {
+	REC_FIELDS(LAYOUT_F, LAYOUT_A)
+};
+_Static_assert(sizeof(struct rd_layout) <= 4096 && sizeof(struct rec_layout) <= 4096, "one granule each");
+
 static struct granule granules[SIM_GRANULES];
 static uint64_t dram[SIM_GRANULES][512];
 static uint64_t tables[NUM_TABLES][512];
@@ -370,6 +380,14 @@ static void tlb_add(uint64_t vmid, uint64_t ipa, uint64_t pa, uint64_t size)
 
 static void realm_entry(uint64_t table, uint64_t slot);
 
+/* A field of an RD, past its guard. */
+#define RD_PEEK(rd, name) (((struct rd_layout *)(void *)dram[number(rd)])->name)
+
+static uint64_t realm_vmid(uint64_t rd)
+{
+	return RD_PEEK(rd, vmid);
+}
+
 /* A table has become reachable. */
 static void table_link(uint64_t table, uint64_t level, uint64_t base)
 {
@@ -392,7 +410,7 @@ static void realm_entry(uint64_t table, uint64_t slot)
 
 	if ((desc & 1) == 0)
 		return;
-	vmid = rd_get_vmid(g->owner);
+	vmid = realm_vmid(g->owner);
 	if (is_table(g->level, desc)) {
 		struct granule *child = granule(desc_pa(desc));
 
@@ -406,20 +424,9 @@ static void realm_entry(uint64_t table, uint64_t slot)
 
 static uint64_t realm_walk(uint64_t rd, uint64_t ipa, uint64_t *size)
 {
-	const uint64_t *words = dram[number(rd)];
-	(void)words;
-	uint64_t level = 0, base = 0, bits = 0, desc, slot;
-#define PEEK_F(name)                                                                           \
-	if (strcmp(#name, "start_level") == 0)                                                 \
-		level = *words;                                                                \
-	if (strcmp(#name, "rtt_base") == 0)                                                    \
-		base = *words;                                                                 \
-	if (strcmp(#name, "s2sz") == 0)                                                        \
-		bits = *words;                                                                 \
-	words++;
-#define PEEK_A(name, n) words += (n);
-	RD_FIELDS(PEEK_F, PEEK_A)
-	if (ipa >> bits != 0)
+	uint64_t level = RD_PEEK(rd, start_level), base = RD_PEEK(rd, rtt_base), desc, slot;
+
+	if (ipa >> RD_PEEK(rd, s2sz) != 0)
 		return 0;
 	slot = ipa >> (39 - 9 * level);
 	base += (slot >> 9) << 12;
@@ -441,9 +448,13 @@ uint64_t sim_realm_page(uint64_t rd, uint64_t ipa)
 	return (desc_pa(desc) + (ipa & (size - 1))) & ~0xFFFUL;
 }
 
-/* Drop realm TLB entries that no table supports: all of a VMID, or those at an ipa. */
+/*
+ * Drop realm TLB entries that no table supports: all of a VMID, or those at an ipa. Nothing fills the TLB for a
+ * realm without RECs; rec_load() does for one that has.
+ */
 static void tlb_drop(uint64_t rd, uint64_t vmid, bool all, uint64_t ipa)
 {
+	bool idle = all && rd_get_rec_count(rd) == 0;
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < tlb_size; i++) {
@@ -452,7 +463,7 @@ static void tlb_drop(uint64_t rd, uint64_t vmid, bool all, uint64_t ipa)
 		bool hit = e.vmid == vmid && (all || (ipa >= e.ipa && ipa < e.ipa + e.size));
 
 		if (hit) {
-			desc = granule(rd)->state == GS_RD ? realm_walk(rd, e.ipa, &size) : 0;
+			desc = idle ? 0 : realm_walk(rd, e.ipa, &size);
 			if ((desc & 1) == 0 || size != e.size || desc_pa(desc) != e.pa) {
 				tlb_count(&e, -1);
 				continue;
@@ -778,16 +789,6 @@ uint64_t hash_word(uint64_t index)
 
 /* ---- Objects ---------------------------------------------------------------------------------------- */
 
-struct rd_layout {
-#define LAYOUT_F(name) uint64_t name;
-#define LAYOUT_A(name, n) uint64_t name[n];
-	RD_FIELDS(LAYOUT_F, LAYOUT_A)
-};
-struct rec_layout {
-	REC_FIELDS(LAYOUT_F, LAYOUT_A)
-};
-_Static_assert(sizeof(struct rd_layout) <= 4096 && sizeof(struct rec_layout) <= 4096, "one granule each");
-
 static struct rd_layout *rd_fields(uint64_t rd)
 {
 	struct granule *g = granule(rd);
@@ -898,9 +899,14 @@ void rec_load(uint64_t rec)
 	memcpy(self()->live, r->sysreg, sizeof(self()->live));
 	memset(r->sysreg, 0xAA, sizeof(r->sysreg));
 	self()->loaded = rec;
-	for (unsigned i = 0; i < SIM_GRANULES; i++)
-		if (granules[i].state == GS_RTT && granules[i].owner == r->rd)
-			granules[i].cached = (unsigned)r->vmid + 1;
+	for (unsigned i = 0; i < SIM_GRANULES; i++) {
+		if (granules[i].state != GS_RTT || granules[i].owner != r->rd)
+			continue;
+		granules[i].cached = (unsigned)r->vmid + 1;
+		for (unsigned slot = 0; slot < 512; slot++)
+			if (!is_table(granules[i].level, dram[i][slot]))
+				realm_entry(SIM_G(i), slot);
+	}
 }
 
 void rec_unload(uint64_t rec)
