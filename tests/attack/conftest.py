@@ -72,37 +72,42 @@ def booted(parts, name, kcore, **settings):
 
 
 class Pool:
-    """The machine that the refusals share; a test that breaks it costs the next one a boot."""
+    """The machines that the refusals share, one per set of settings; a test that breaks its machine costs
+    the next one a boot."""
 
     def __init__(self, parts):
-        self.parts, self.context, self.arena, self.boots = parts, None, None, 0
+        self.parts, self.open, self.boots = parts, {}, 0
 
-    def get(self):
-        if self.arena is None:
+    def get(self, settings=()):
+        if settings not in self.open:
             self.boots += 1
-            self.context = booted(self.parts, f"{os.getpid()}-{self.boots}", self.parts.kcore)
-            self.arena = self.context.__enter__()
-            self.arena.new_victim()
-        return self.arena
+            context = booted(self.parts, f"{os.getpid()}-{self.boots}", self.parts.kcore, **dict(settings))
+            arena = context.__enter__()
+            self.open[settings] = context, arena
+            arena.new_victim()
+        return self.open[settings][1]
 
-    def drop(self):
-        if self.context:
-            self.context.__exit__(None, None, None)
-        self.context = self.arena = None
+    def drop(self, settings):
+        context, _ = self.open.pop(settings, (None, None))
+        if context:
+            context.__exit__(None, None, None)
 
 
 @pytest.fixture(scope="session")
 def pool(parts):
     p = Pool(parts)
     yield p
-    p.drop()
+    for settings in list(p.open):
+        p.drop(settings)
 
 
 @pytest.fixture
 def arena(pool, request):
-    yield pool.get()
+    """request.param: settings of the machine, if it is not the usual one."""
+    settings = getattr(request, "param", ())
+    yield pool.get(settings)
     if getattr(request.node, "failed", False):
-        pool.drop()
+        pool.drop(settings)
 
 
 @pytest.hookimpl(hookwrapper=True)

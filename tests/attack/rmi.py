@@ -38,6 +38,7 @@ class Rmi:
     def __init__(self, machine):
         self.m = machine
         self.pages = {}   # pa -> order, of all allocations
+        self.position = 0 # up to which the log was read
 
     def call(self, name, *args):
         fid = C[name] if isinstance(name, str) else name
@@ -89,10 +90,11 @@ class Rmi:
             text += self.m.read(page, x[1])
             since = x[2]
         self.free(page)
+        self.position = since
         return text.decode(errors="replace"), since
 
     def log_position(self):
-        return self.log(0)[1]
+        return self.log(self.position)[1]
 
     def entry(self, rd, ipa, level=3):
         """RTT_READ_ENTRY: (level, state, descriptor, ripas)."""
@@ -221,12 +223,11 @@ class Realm:
     # --- running -------------------------------------------------------------------
 
     def set_entry(self, flags=0, gprs=(), index=0, hcr=0, lrs=()):
-        run = self.recs[index][1]
-        self.m.write(run, flags.to_bytes(8, "little"))
-        if gprs:
-            data = b"".join((g & ALL_ONES).to_bytes(8, "little") for g in gprs)
-            self.m.write(run + 0x200, data.ljust(248, b"\0"))
-        self.m.write(run + 0x300, b"".join(v.to_bytes(8, "little") for v in [hcr, *lrs]).ljust(136, b"\0"))
+        def words(values):
+            return b"".join((v & ALL_ONES).to_bytes(8, "little") for v in values)
+
+        self.m.write(self.recs[index][1], words([flags]).ljust(0x200, b"\0") + words(gprs).ljust(0x100, b"\0")
+                     + words([hcr, *lrs]).ljust(0x88, b"\0"))
 
     def enter(self, milliseconds=5000, index=0, run=None):
         """Enters until the guest leaves for something but an interrupt."""
@@ -235,7 +236,7 @@ class Realm:
                                                                timeout=milliseconds / 1000 + 60))
         if status:
             raise EnterFailed(status)
-        return Exit(self.m.read(own, PAGE))
+        return Exit(bytes(0x800) + self.m.read(own + 0x800, 0x800))
 
     def ask(self, operation, *args, index=0, raw=False):
         """The puppet does an operation; its results. Raises Trap or Left."""

@@ -13,7 +13,12 @@ def settled(arena):
     return arena.rmi.delegated_count(), arena.rmi.realms()
 
 
-@pytest.mark.parametrize("attack", attacks.ATTACKS, ids=lambda a: a.name)
+def settings_of(attack):
+    return tuple((k, v if isinstance(v, str) else tuple(v)) for k, v in attack.machine.items())
+
+
+@pytest.mark.parametrize("arena, attack", [pytest.param(settings_of(a), a, id=a.name) for a in attacks.ATTACKS],
+                         indirect=["arena"])
 def test_refused(arena, attack):
     before, position = settled(arena), arena.rmi.log_position()
     try:
@@ -33,8 +38,7 @@ def test_refused(arena, attack):
 def weaknesses():
     for attack in attacks.ATTACKS:
         if attack.weak:
-            settings = tuple((k, v if isinstance(v, str) else tuple(v)) for k, v in attack.machine.items())
-            yield pytest.param((attack.weak, settings), attack, id=f"{attack.weak}-{attack.name}")
+            yield pytest.param((attack.weak, settings_of(attack)), attack, id=f"{attack.weak}-{attack.name}")
 
 
 @pytest.mark.parametrize("weak, attack", weaknesses(), indirect=["weak"])

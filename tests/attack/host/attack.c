@@ -11,8 +11,7 @@
  *   exec PA                         -> x0          (kernel fetches)
  *   urd PA LEN  uwr PA BYTES  uexec PA             (user space, through mmap)
  *   file PATH OFFSET LEN [BYTES]    -> bytes       (pread, or pwrite)
- *   pci BDF READ|WRITE OFF LEN|BYTES               (configuration space)
- *   bar BDF OFF LEN [VALUE]         -> value       (BAR 0)
+ *   bar BDF OFF LEN [VALUE]         -> value       (BAR 1)
  *   run REC RUN MSECS               -> rmi reason exits   (with PL011 output emulated)
  *   uart                            -> bytes the guest wrote to its PL011
  *   race MSECS CPU: X0 X1 ... [; X0 ...]  / CPU: ...      -> per call: how often each x0
@@ -228,15 +227,15 @@ static int pci_open(const char *bdf, const char *name)
 
 static void bar_access(void)
 {
-	int fd = pci_open(word[1], "resource0");
+	int fd = pci_open(word[1], "resource1");
 	uint64_t off = number(2), len = number(3), value = number(4);
 	volatile uint8_t *bar;
 
 	if (fd < 0) {
-		fail("resource0");
+		fail("resource1");
 		return;
 	}
-	bar = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	bar = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	close(fd);
 	if (bar == MAP_FAILED) {
 		fail("mmap");
@@ -251,7 +250,7 @@ static void bar_access(void)
 		value = len == 8 ? *(volatile uint64_t *)(bar + off) :
 				   *(volatile uint32_t *)(bar + off);
 	}
-	munmap((void *)bar, 1 << 20);
+	munmap((void *)bar, PAGE);
 	fprintf(out, "@ ok %lx\n", (unsigned long)value);
 }
 

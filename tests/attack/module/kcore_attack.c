@@ -11,12 +11,16 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/pgtable.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 
+#include <asm/sysreg.h>
+#include <asm/tlbflush.h>
+
 #include "kcore_attack.h"
 
-/* The task that is inside kat_call_page, and what became of it. */
+/* The task that is inside the code of KAT_EXEC, and what became of it. */
 static DEFINE_MUTEX(exec_lock);
 static struct task_struct *exec_task;
 static bool exec_refused;
@@ -79,6 +83,36 @@ static void kat_unmap(void *va, u32 how)
 		iounmap((void __iomem __force *)va);
 }
 
+/* copy_to_kernel_nofault() is not for modules. One access if len is 1, 2, 4 or 8 and aligned. */
+static long kat_store(void *to, const void *from, u32 len)
+{
+	unsigned long align = (unsigned long)to | len;
+	long err = 0;
+
+	pagefault_disable();
+	while (len) {
+		u32 size = (align & 7) == 0 ? 8 : (align & 3) == 0 ? 4 : (align & 1) == 0 ? 2 : 1;
+
+		if (size == 8)
+			__put_kernel_nofault(to, from, u64, fault);
+		else if (size == 4)
+			__put_kernel_nofault(to, from, u32, fault);
+		else if (size == 2)
+			__put_kernel_nofault(to, from, u16, fault);
+		else
+			__put_kernel_nofault(to, from, u8, fault);
+		to += size;
+		from += size;
+		len -= size;
+	}
+	goto out;
+fault:
+	err = -EFAULT;
+out:
+	pagefault_enable();
+	return err;
+}
+
 static long kat_mem(void __user *arg)
 {
 	struct kat_mem m;
@@ -101,7 +135,7 @@ static long kat_mem(void __user *arg)
 	if (m.write) {
 		err = copy_from_user(buf, u64_to_user_ptr(m.buf), m.len) ? -EINVAL : 0;
 		if (!err)
-			err = copy_to_kernel_nofault(va, buf, m.len);
+			err = kat_store(va, buf, m.len);
 	} else {
 		err = copy_from_kernel_nofault(buf, va, m.len);
 		if (!err && copy_to_user(u64_to_user_ptr(m.buf), buf, m.len))
@@ -133,12 +167,22 @@ static struct notifier_block kat_die_block = {
 	.priority = INT_MAX,
 };
 
+/* vmap() never gives execute permission, so take it. */
+static void kat_make_executable(unsigned long va)
+{
+	u64 ttbr = read_sysreg(ttbr1_el1) & GENMASK_ULL(47, 12);
+	pgd_t *pgd = pgd_offset_pgd((pgd_t *)phys_to_virt(ttbr), va);
+	pte_t *pte = pte_offset_kernel(pmd_offset(pud_offset(p4d_offset(pgd, va), va), va), va);
+
+	WRITE_ONCE(*pte, __pte(pte_val(*pte) & ~PTE_PXN));
+	flush_tlb_kernel_range(va, va + PAGE_SIZE);
+}
+
 static long kat_exec(void __user *arg)
 {
 	struct kat_exec e;
 	struct page *page;
 	void *va;
-	u64 (*code)(void);
 	long err;
 
 	if (copy_from_user(&e, arg, sizeof(e)))
@@ -146,14 +190,14 @@ static long kat_exec(void __user *arg)
 	if (!pfn_valid(PHYS_PFN(e.pa)))
 		return -ENXIO;
 	page = phys_to_page(e.pa);
-	va = vmap(&page, 1, VM_MAP, PAGE_KERNEL_EXEC);
+	va = vmap(&page, 1, VM_MAP, PAGE_KERNEL_RO);
 	if (!va)
 		return -ENOMEM;
-	code = va + offset_in_page(e.pa);
+	kat_make_executable((unsigned long)va);
 	mutex_lock(&exec_lock);
 	exec_refused = false;
 	WRITE_ONCE(exec_task, current);
-	e.result = code();
+	e.result = ((u64 (*)(void))(va + offset_in_page(e.pa)))();
 	WRITE_ONCE(exec_task, NULL);
 	err = exec_refused ? -EFAULT : 0;
 	mutex_unlock(&exec_lock);
@@ -184,8 +228,6 @@ static long kat_ioctl(struct file *file, unsigned int cmd, unsigned long value)
 
 static int kat_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	if (file->f_flags & O_SYNC)
-		vma->vm_page_prot = pgprot_device(vma->vm_page_prot);
 	return remap_pfn_range(vma, vma->vm_start, vma->vm_pgoff,
 			       vma->vm_end - vma->vm_start, vma->vm_page_prot);
 }

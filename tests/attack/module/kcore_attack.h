@@ -20,7 +20,7 @@ struct kat_pages {
 	__u64 order;
 };
 
-/* Where the kernel maps a physical address for KAT_MEM and KAT_EXEC. */
+/* Where the kernel maps a physical address for KAT_MEM. */
 #define KAT_LINEAR 0 /* its linear map */
 #define KAT_CACHED 1 /* memremap, write-back */
 #define KAT_DEVICE 2 /* ioremap */
@@ -35,7 +35,7 @@ struct kat_mem {
 	__u32 reserved;
 };
 
-/* Call the code at pa with no arguments. EFAULT: the fetch was refused. */
+/* The kernel calls the code at pa with no arguments. EFAULT: the fetch was refused. */
 struct kat_exec {
 	__u64 pa;
 	__u64 result;
@@ -47,6 +47,6 @@ struct kat_exec {
 #define KAT_MEM _IOW('A', 4, struct kat_mem)
 #define KAT_EXEC _IOWR('A', 5, struct kat_exec)
 
-/* mmap: the file offset is the physical address; cached, or device with O_SYNC. */
+/* mmap: the file offset is the physical address; cached. */
 
 #endif
