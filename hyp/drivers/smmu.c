@@ -35,10 +35,12 @@
 
 #define IDR0_S2P (1u << 0)
 #define IDR0_COHACC (1u << 4)
+#define IDR0_ATS (1u << 10)
 #define IDR0_2LVL (1u << 27)
 #define CR0_SMMUEN (1u << 0)
 #define CR0_EVENTQEN (1u << 2)
 #define CR0_CMDQEN (1u << 3)
+#define CR0_ATSCHK (1u << 4)
 #define GBPA_UPDATE (1u << 31)
 #define GBPA_ABORT (1u << 20)
 
@@ -174,7 +176,7 @@ bool smmu_active(void)
 
 bool smmu_init(void)
 {
-	uint32_t idr0, idr1, sidsize, log2 = 8;
+	uint32_t idr0, idr1, sidsize, log2 = 8, on = CR0_CMDQEN | CR0_EVENTQEN | CR0_SMMUEN;
 	uint64_t *shared;
 
 	if (machine.smmu == 0 || machine.smmus != 1) {
@@ -238,8 +240,10 @@ bool smmu_init(void)
 	commands(CMD_TLBI_NSNH_ALL, 0);
 	mmio_w32(base + CR0, CR0_CMDQEN | CR0_EVENTQEN);
 	wait_equal(CR0ACK, CR0_CMDQEN | CR0_EVENTQEN);
-	mmio_w32(base + CR0, CR0_CMDQEN | CR0_EVENTQEN | CR0_SMMUEN);
-	if (!wait_equal(CR0ACK, CR0_CMDQEN | CR0_EVENTQEN | CR0_SMMUEN))
+	if ((idr0 & IDR0_ATS) != 0)
+		on |= CR0_ATSCHK; /* "already translated" is for the SMMU to say: no stream has ATS */
+	mmio_w32(base + CR0, on);
+	if (!wait_equal(CR0ACK, on))
 		panic("SMMU does not start");
 	log_line("smmu: on, %u bits of StreamID, IDR0 0x%x", log2, idr0);
 	return true;

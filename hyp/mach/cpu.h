@@ -15,6 +15,7 @@ struct host_state {
 	uint64_t sysreg[SYS_SLOTS];
 	uint64_t fp[66];
 	uint64_t pmcr;
+	uint64_t sre;
 };
 
 struct percpu {

@@ -8,6 +8,26 @@
 
 /* ---- memory ---- */
 
+#define CTR_DIC (1UL << 29)
+#define CTR_PIPT (3UL << 14)
+
+/* Instructions that the page's last owner left in instruction caches must not run for the next one. */
+static void forget_code(uint64_t pa)
+{
+	uint64_t ctr = read_sysreg(ctr_el0);
+	uint64_t line = 4UL << (ctr & 0xf);
+
+	if ((ctr & CTR_DIC) != 0)
+		return;
+	if ((ctr & CTR_PIPT) == CTR_PIPT) {
+		for (uint64_t a = pa; a < pa + GRANULE_SIZE; a += line)
+			__asm__ volatile("ic ivau, %0" : : "r"(a) : "memory");
+	} else {
+		__asm__ volatile("ic ialluis" : : : "memory");
+	}
+	dsb(ish);
+}
+
 void zero_granule(uint64_t pa)
 {
 	uint64_t dczid = read_sysreg(dczid_el0);
@@ -26,6 +46,7 @@ void zero_granule(uint64_t pa)
 	for (uint64_t a = pa; a < pa + GRANULE_SIZE; a += line)
 		__asm__ volatile("dc civac, %0" : : "r"(a) : "memory");
 	dsb(ish);
+	forget_code(pa);
 }
 
 /* The destination is a realm's, which may start with its caches off: clean to the point of coherency. */

@@ -147,10 +147,13 @@ void rec_load(uint64_t rec)
 		p->host.pmcr = read_sysreg(pmcr_el0);
 		write_sysreg(pmcr_el0, p->host.pmcr & ~PMCR_E);
 	}
+	p->host.sre = read_sysreg(ICC_SRE_EL1); /* the one GIC register that has no virtual twin */
 	p->rec = rec;
 	p->guest = rec_guest_of(rec);
 	sysregs_load(rec_sysregs_of(rec));
 	fp_load(rec_fp_of(rec));
+	write_sysreg(ICC_SRE_EL1, 7);
+	isb();
 	vgic_load(rec);
 	write_sysreg(cnthctl_el2, 1); /* counters free, physical timer trapped */
 	write_sysreg(cptr_el2, CPTR_CLOSED);
@@ -183,6 +186,7 @@ void rec_unload(uint64_t rec)
 	isb();
 	fp_load(p->host.fp);
 	sysregs_load(p->host.sysreg);
+	write_sysreg(ICC_SRE_EL1, p->host.sre);
 	if (features.pmu != 0)
 		write_sysreg(pmcr_el0, p->host.pmcr);
 	isb();
