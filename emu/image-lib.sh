@@ -55,11 +55,20 @@ need_arm64() {
 	arm64_runs || die "arm64 programs do not run here although qemu-user was registered"
 }
 
-# bootstrap DIR PACKAGES [mmdebstrap options]: a Debian arm64 root in DIR.
+# bootstrap OUTDIR PACKAGES [mmdebstrap options]: a Debian arm64 root in
+# OUTDIR/root. As it takes minutes, and what is done to it afterwards seconds,
+# it is kept as OUTDIR/base.tar.zst.
 bootstrap() {
-	local dir=$1 packages=$2
+	local out=$1 packages=$2 dir=$1/root key
 	shift 2
+	key=$({ declare -f bootstrap; printf '%s\n' "$packages" "$@"; } | sha256sum | cut -c1-16)
 	rm -rf "$dir"
+	if [ "$(cat "$out/base.key" 2>/dev/null)" = "$key" ]; then
+		mkdir "$dir"
+		zstd -dc "$out/base.tar.zst" | tar --xattrs --xattrs-include='*' --numeric-owner -C "$dir" -xf -
+		return
+	fi
+	rm -f "$out/base.key"
 	# Two things that packages do when they are set up take minutes under
 	# qemu-user and are useless here: the hardware database and ssh's keys.
 	mmdebstrap --quiet --variant=minbase --architectures=arm64 --skip=check/qemu \
@@ -79,32 +88,55 @@ bootstrap() {
 		"deb $MIRROR $SUITE main" \
 		"deb $MIRROR $SUITE-updates main" \
 		"deb $MIRROR $SUITE-backports main" \
-		"deb $SECURITY_MIRROR $SUITE-security main" >"$dir.log" 2>&1 ||
-		{ tail -n 25 "$dir.log" >&2; die "making the root file system failed, see $dir.log"; }
+		"deb $SECURITY_MIRROR $SUITE-security main" >"$out/root.log" 2>&1 ||
+		{ tail -n 25 "$out/root.log" >&2; die "making the root file system failed, see $out/root.log"; }
+	rm -rf "$dir"/var/lib/apt/lists/* "$dir"/var/cache/apt/*.bin "$dir"/var/cache/apt/archives/*.deb
+	# The toolbox's mirrors are not the users'.
+	printf 'deb http://deb.debian.org/debian %s main\ndeb http://deb.debian.org/debian-security %s-security main\n' \
+		"$SUITE" "$SUITE" >"$dir/etc/apt/sources.list"
+	tar --xattrs --xattrs-include='*' --numeric-owner -C "$dir" -cf - . | zstd -q -T0 -3 -f -o "$out/base.tar.zst"
+	printf '%s\n' "$key" >"$out/base.key"
 }
 
-# What makes both roots start fast under emulation and no timer run in them.
+# Makes a root start fast under emulation: what needs no hardware, no updates
+# and no persistent state is masked.
 quiet_root() {
 	local r=$1 u
 	for u in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer \
-		e2scrub_all.timer e2scrub_reap.service man-db.timer logrotate.timer \
-		getty@tty1.service systemd-networkd-wait-online.service \
+		e2scrub_all.timer e2scrub_reap.service man-db.timer logrotate.timer systemd-tmpfiles-clean.timer \
+		getty@tty1.service getty-static.service systemd-networkd-wait-online.service \
 		systemd-pstore.service systemd-journal-flush.service systemd-journal-catalog-update.service \
-		systemd-update-utmp.service systemd-update-utmp-runlevel.service \
+		systemd-update-utmp.service systemd-update-utmp-runlevel.service systemd-update-done.service \
 		systemd-binfmt.service systemd-boot-random-seed.service systemd-random-seed.service \
-		systemd-hwdb-update.service systemd-update-done.service systemd-firstboot.service \
+		systemd-hwdb-update.service systemd-firstboot.service systemd-sysusers.service ldconfig.service \
 		systemd-tpm2-setup-early.service systemd-tpm2-setup.service systemd-machine-id-commit.service \
 		systemd-hibernate-clear.service systemd-pcrphase.service systemd-rfkill.socket \
-		dev-hugepages.mount dev-mqueue.mount sys-kernel-tracing.mount; do
+		systemd-sysext.socket systemd-sysext.service systemd-confext.service systemd-creds.socket \
+		systemd-mountfsd.socket systemd-nsresourced.socket systemd-hostnamed.socket \
+		systemd-bootctl.socket systemd-ask-password-console.path systemd-ask-password-wall.path \
+		proc-sys-fs-binfmt_misc.automount dev-hugepages.mount dev-mqueue.mount \
+		sys-kernel-tracing.mount sys-kernel-debug.mount sys-fs-fuse-connections.mount \
+		modprobe@.service systemd-modules-load.service systemd-sysctl.service systemd-remount-fs.service \
+		systemd-tmpfiles-setup-dev-early.service systemd-tmpfiles-setup-dev.service \
+		systemd-udev-load-credentials.service systemd-battery-check.service ssh.socket; do
 		ln -sf /dev/null "$r/etc/systemd/system/$u"
 	done
-	mkdir -p "$r/etc/systemd/journald.conf.d"
+	mkdir -p "$r/etc/systemd/system-generators" "$r/etc/systemd/journald.conf.d" "$r/etc/systemd/system/systemd-udev-trigger.service.d"
+	for u in "$r"/usr/lib/systemd/system-generators/*; do
+		ln -sf /dev/null "$r/etc/systemd/system-generators/${u##*/}"
+	done
+	# Only devices that somebody waits for, or that rules give rights to.
+	cat >"$r/etc/systemd/system/systemd-udev-trigger.service.d/few.conf" <<-END
+	[Service]
+	ExecStart=
+	ExecStart=-udevadm trigger --type=devices --action=add --prioritized-subsystem=net,block --subsystem-match=net --subsystem-match=block --subsystem-match=misc
+	END
 	printf '[Journal]\nStorage=volatile\nRuntimeMaxUse=32M\n' >"$r/etc/systemd/journald.conf.d/kcore.conf"
 	: >"$r/etc/fstab"
+	ln -sf /usr/lib/systemd/system/multi-user.target "$r/etc/systemd/system/default.target"
 	tr -d - </proc/sys/kernel/random/uuid >"$r/etc/machine-id"
 	chmod 444 "$r/etc/machine-id"
 	rmdir "$r/etc/ssh" 2>/dev/null || true
-	rm -rf "$r"/var/lib/apt/lists/* "$r"/var/cache/apt/*.bin "$r"/var/cache/apt/archives/*.deb
 }
 
 # pack DIR IMAGE SIZE LABEL: an ext4 image of DIR, sparse, without mounting.
