@@ -54,20 +54,29 @@ def servers_dir():
     return os.path.join(cache_dir(), "servers")
 
 
-def _env(name):
-    return lambda: os.environ.get(name) or None
+def _path(variable, *default):
+    """A path from the environment, otherwise where ./kcore builds it."""
+    def find():
+        return os.environ.get(variable) or (os.path.join(cache_dir(), *default) if default else None)
+    return dataclasses.field(default_factory=find)
+
+
+def _overlays():
+    if "KCORE_OVERLAY" in os.environ:
+        return [d for d in os.environ["KCORE_OVERLAY"].split(":") if d]
+    d = os.path.join(cache_dir(), "build", "userland-root")
+    return [d] if os.path.isdir(d) else []
 
 
 @dataclasses.dataclass
 class Config:
-    """What a server is made of. Paths default to the environment's."""
-    kcore: str = dataclasses.field(default_factory=_env("KCORE_BIN"))          # kcore.bin
-    kernel: str = dataclasses.field(default_factory=_env("KCORE_KERNEL"))      # KServ's Image
-    initrd: str = dataclasses.field(default_factory=_env("KCORE_INITRD"))      # not needed by KServ
-    host_image: str = dataclasses.field(default_factory=_env("KCORE_HOST_IMAGE"))    # directory
-    guest_image: str = dataclasses.field(default_factory=_env("KCORE_GUEST_IMAGE"))  # directory
-    overlay: list = dataclasses.field(                                         # directories laid over /
-        default_factory=lambda: [d for d in os.environ.get("KCORE_OVERLAY", "").split(":") if d])
+    """What a server is made of."""
+    kcore: str = _path("KCORE_BIN", "build", "hyp", "hyp", "kcore.bin")
+    kernel: str = _path("KCORE_KERNEL", "kserv", "current", "Image")
+    initrd: str = _path("KCORE_INITRD")                         # KServ needs none
+    host_image: str = _path("KCORE_HOST_IMAGE", "host-image")   # directory
+    guest_image: str = _path("KCORE_GUEST_IMAGE", "guest-image")   # directory, "" for none
+    overlay: list = dataclasses.field(default_factory=_overlays)   # directories laid over /
     mode: str = "kcore"      # "kcore"; "plain": Linux at EL2, no KCore; "el1": Linux at EL1, nothing at EL2
     cpu: str = "neoverse-n1"
     cpus: int = 4
@@ -193,7 +202,8 @@ class Server:
         if not c.reboot:
             args += ["-no-reboot"]
 
-        bootargs = ["console=ttyAMA0", "root=/dev/vda", "rw", "init=/usr/lib/kserv/init", "net.ifnames=0", "panic=-1"]
+        bootargs = ["console=ttyAMA0", "root=/dev/vda", "rw", "init=/usr/lib/kserv/init",
+                    "net.ifnames=0", "panic=-1", "kpti=off", "systemd.show_status=no"]
         disks = [os.path.join(c.host_image, "root.ext4")]
         if c.overlay:
             disks.append("overlay.tar")

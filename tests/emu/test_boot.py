@@ -13,7 +13,7 @@ def sha256(server, path):
 
 
 def test_linux_runs_at_el1(server):
-    assert "CPU: All CPU(s) started at EL1" in server.console_text()
+    assert "CPU: All CPU(s) started at EL1" in server.run("dmesg").stdout
 
 
 def test_all_cpus_are_online(server):
