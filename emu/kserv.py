@@ -211,6 +211,8 @@ class Server:
         if c.guest_image:
             disks.append(os.path.join(c.guest_image, "disk.ext4"))
             bootargs.append("KSERV_GUEST=vd" + "abcdef"[len(disks) - 1])
+            disks.append(os.path.join(c.guest_image, "root.ext4"))
+            bootargs.append("KSERV_GUEST_ROOT=vd" + "abcdef"[len(disks) - 1])
         if c.mode == "plain":
             bootargs.append("kvm-arm.mode=nvhe")
         if c.append:
