@@ -563,7 +563,7 @@ static int start_unit(Guest *g, const struct guest_layout *l, const bool disk_is
         const struct guest_config *c = &g->state.config;
         _cleanup_free_ char *qmp_path = NULL, *console_path = NULL, *description = NULL, *error = NULL;
         _cleanup_close_ int qmp = -EBADF, console = -EBADF;
-        char names[GUEST_DISKS_MAX][16];
+        char names[GUEST_DISKS_MAX][32];
         _cleanup_strv_free_ char **argv = NULL;
         struct qemu_fds fds = { .tap = -EBADF };
         struct unit_request q = {

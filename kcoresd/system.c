@@ -281,6 +281,7 @@ static int unit_forget(void *system, const char *unit) {
 }
 
 static char *unit_messages(const char *unit, uint64_t since) {
+        static const char prefix[] = "qemu-system-aarch64: ";
         _cleanup_free_ char *match = NULL, *text = NULL;
         char *lines[MESSAGES_MAX] = {};
         sd_journal *j = NULL;
@@ -294,6 +295,7 @@ static char *unit_messages(const char *unit, uint64_t since) {
                 return NULL;
         if (sd_journal_add_match(j, match, 0) >= 0 && sd_journal_seek_tail(j) >= 0)
                 while (n < MESSAGES_MAX && sd_journal_previous(j) > 0) {
+                        const char *line;
                         const void *data;
                         uint64_t stamp;
                         size_t size;
@@ -302,7 +304,13 @@ static char *unit_messages(const char *unit, uint64_t since) {
                                 break;
                         if (sd_journal_get_data(j, "MESSAGE", &data, &size) < 0 || size < 8)
                                 continue;
-                        lines[n] = strndup((const char *) data + 8, MIN(size - 8, (size_t) 500));
+                        line = (const char *) data + strlen("MESSAGE=");
+                        size -= strlen("MESSAGE=");
+                        if (size > strlen(prefix) && memcmp(line, prefix, strlen(prefix)) == 0) {
+                                line += strlen(prefix);
+                                size -= strlen(prefix);
+                        }
+                        lines[n] = strndup(line, MIN(size, (size_t) 500));
                         if (!lines[n])
                                 break;
                         n++;
