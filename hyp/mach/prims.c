@@ -74,7 +74,7 @@ void data_write(uint64_t pa, uint64_t index, uint64_t value)
 /* ---- scratch pages ---- */
 
 /* One read of each word of a page that the host may be writing. */
-static void copy_words(uint64_t *to, const uint64_t *from, uint64_t n)
+static inline void copy_words(uint64_t *to, const uint64_t *from, uint64_t n)
 {
 	for (uint64_t i = 0; i < n; i++)
 		to[i] = __atomic_load_n(from + i, __ATOMIC_RELAXED);
@@ -90,15 +90,32 @@ uint64_t params_word(uint64_t offset)
 	return this_cpu()->params[offset / 8];
 }
 
+/* Only the words that have a name move; the others are nobody's. */
 void run_load(uint64_t ns)
 {
-	copy_words(this_cpu()->run, (const uint64_t *)ns, 256);
-	__builtin_memset(this_cpu()->run + 256, 0, 2048);
+	const uint64_t *from = (const uint64_t *)ns;
+	uint64_t *run = this_cpu()->run;
+
+#define RUN_COPY_F(name, off) copy_words(run + off / 8, from + off / 8, 1);
+#define RUN_COPY_A(name, off, n) copy_words(run + off / 8, from + off / 8, n);
+	RUN_ENTRY_FIELDS(RUN_COPY_F, RUN_COPY_A)
+#define RUN_ZERO_F(name, off) run[off / 8] = 0;
+#define RUN_ZERO_A(name, off, n)           \
+	for (uint64_t i = 0; i < n; i++)   \
+		run[off / 8 + i] = 0;
+	RUN_EXIT_FIELDS(RUN_ZERO_F, RUN_ZERO_A)
 }
 
 void run_store(uint64_t ns)
 {
-	__builtin_memcpy((void *)(ns + 2048), this_cpu()->run + 256, 2048);
+	uint64_t *to = (uint64_t *)ns;
+	const uint64_t *run = this_cpu()->run;
+
+#define RUN_STORE_F(name, off) to[off / 8] = run[off / 8];
+#define RUN_STORE_A(name, off, n)          \
+	for (uint64_t i = 0; i < n; i++)   \
+		to[off / 8 + i] = run[off / 8 + i];
+	RUN_EXIT_FIELDS(RUN_STORE_F, RUN_STORE_A)
 }
 
 #define RUN_IN_DEF_F(name, off)                  \
