@@ -20,6 +20,7 @@
 
 #define TICK_BUSY_USEC (100 * USEC_PER_MSEC)
 #define TICK_IDLE_USEC (5 * USEC_PER_SEC)
+#define LOST_TICKS_MAX 50
 
 static void tick_soon(Guest *g, uint64_t usec);
 
@@ -228,7 +229,6 @@ static void on_status(sd_json_variant *result, void *userdata) {
         g->query_pending = false;
         status = result ? sd_json_variant_by_key(result, "status") : NULL;
         if (status && sd_json_variant_is_string(status) && streq(sd_json_variant_string(status), "internal-error")) {
-                set_last_words(g, "the realm stopped with an error");
                 g->check_status = true;
                 tick_soon(g, 0);
         }
@@ -358,6 +358,17 @@ static void tick_stopping(Guest *g) {
         tick_soon(g, TICK_BUSY_USEC);
 }
 
+/* QEMU could not go on running the realm. It tells why on its standard error. */
+static void stopped_with_error(Guest *g) {
+        _cleanup_free_ char *reason = NULL, *messages = NULL, *all = NULL;
+
+        (void) launch_progress(g, &reason);
+        messages = g->manager->ops->unit_messages(g->unit, g->state.created_usec);
+        if (asprintf(&all, "%s%s%s", reason ?: "the realm stopped with an error", messages ? ": " : "", strempty(messages)) < 0)
+                all = NULL;
+        give_up(g, all ?: "the realm stopped with an error");
+}
+
 static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
         Guest *g = userdata;
         struct unit_status u;
@@ -382,27 +393,18 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
                 return 0;
         }
 
-        switch (g->state.status) {
-        case GUEST_STARTING:
-                tick_starting(g, &u);
-                break;
-        case GUEST_STOPPING:
+        if (g->state.status == GUEST_STOPPING)
                 tick_stopping(g);
-                break;
-        default:
-                if (g->check_status) {
-                        _cleanup_free_ char *reason = NULL, *messages = NULL, *all = NULL;
-
-                        (void) launch_progress(g, &reason);
-                        messages = g->manager->ops->unit_messages(g->unit, g->state.created_usec);
-                        if (asprintf(&all, "%s%s%s", reason ?: "the realm stopped with an error", messages ? ": " : "",
-                                     strempty(messages)) < 0)
-                                all = NULL;
-                        g->last_words = (free(g->last_words), NULL);
-                        give_up(g, all ?: "the realm stopped with an error");
-                } else
-                        tick_soon(g, TICK_IDLE_USEC);
-        }
+        else if (g->check_status)
+                stopped_with_error(g);
+        else if (g->state.status == GUEST_STARTING)
+                tick_starting(g, &u);
+        else if (!qmp_is_ready(g->qmp) && g->lost_ticks < LOST_TICKS_MAX) {
+                /* QEMU closed its control socket: systemd will say in a moment that it ended. */
+                g->lost_ticks++;
+                tick_soon(g, TICK_BUSY_USEC);
+        } else
+                tick_soon(g, TICK_IDLE_USEC);
         return 0;
 }
 

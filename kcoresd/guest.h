@@ -25,6 +25,7 @@ struct Guest {
 
         bool check_status;     /* QMP said something that may be the end */
         bool query_pending;
+        unsigned lost_ticks;
         uint64_t launch_deadline;
         uint64_t stop_deadline; /* then force is used; 0: none or used already */
         bool stop_forced;

@@ -44,7 +44,7 @@ Manager *manager_free(Manager *m) {
         if (!m)
                 return NULL;
         /* Connections first: their handlers look at guests. The guests themselves run on. */
-        sd_varlink_server_unref(m->server);
+        manager_varlink_done(m);
         while (m->n_guests > 0)
                 guest_free(m->guests[0]);
         for (size_t i = 0; i < m->n_stored; i++) {

@@ -25,6 +25,7 @@ typedef struct Manager Manager;
 struct Manager {
         sd_event *event;
         sd_varlink_server *server;
+        struct client *clients; /* connections */
         const struct manager_ops *ops;
         void *system;
         char *guests_dir;
@@ -54,3 +55,5 @@ Guest *manager_find(Manager *m, const char *name);
 
 /* Varlink: sets up m->server; the caller adds sockets and attaches it. */
 int manager_varlink_init(Manager *m);
+/* Closes all connections. */
+void manager_varlink_done(Manager *m);

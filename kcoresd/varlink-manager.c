@@ -16,6 +16,8 @@
 /* One connection. */
 struct client {
         Manager *manager;
+        sd_varlink *link; /* not a reference: it lives longer than we do */
+        struct client *next;
         bool authorised;
         sd_event_source *idle;
 };
@@ -95,6 +97,9 @@ static int on_connect(sd_varlink_server *server, sd_varlink *link, void *userdat
                 free(c);
                 return r;
         }
+        c->link = link;
+        c->next = m->clients;
+        m->clients = c;
         sd_varlink_set_userdata(link, c);
         if (c->authorised) {
                 (void) sd_varlink_set_allow_fd_passing_input(link, true);
@@ -112,6 +117,11 @@ static void on_disconnect(sd_varlink_server *server, sd_varlink *link, void *use
                 guest_forget_link(m->guests[i], link);
         if (!c)
                 return;
+        for (struct client **i = &m->clients; *i; i = &(*i)->next)
+                if (*i == c) {
+                        *i = c->next;
+                        break;
+                }
         sd_event_source_disable_unref(c->idle);
         free(c);
         sd_varlink_set_userdata(link, NULL);
@@ -489,6 +499,16 @@ static int method_log(sd_varlink *link, sd_json_variant *parameters, sd_varlink_
                         SD_JSON_BUILD_PAIR_STRING("text", buf),
                         SD_JSON_BUILD_PAIR_UNSIGNED("nextSequence", sequence),
                         SD_JSON_BUILD_PAIR_UNSIGNED("lost", lost));
+}
+
+void manager_varlink_done(Manager *m) {
+        while (m->clients) {
+                sd_varlink *link = sd_varlink_ref(m->clients->link);
+
+                (void) sd_varlink_close(link); /* calls on_disconnect() */
+                sd_varlink_unref(link);
+        }
+        m->server = sd_varlink_server_unref(m->server);
 }
 
 int manager_varlink_init(Manager *m) {

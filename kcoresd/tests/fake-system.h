@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* A system for tests of the manager: the launch device is a temporary file, a unit is a forked process that
+ * speaks just enough QMP and echoes its console. Nothing of it is in the daemon. */
+
+#include "../../libkcore/tests/test.h"
+#include "../ops.h"
+
+enum fake_behaviour {
+        FAKE_GOOD,           /* boots, powers off when asked */
+        FAKE_DEAF,           /* boots, ignores the power button */
+        FAKE_EXIT_AT_ONCE,   /* status 1 before any QMP */
+        FAKE_SPEAKS_NONSENSE,/* greets with garbage, stays */
+        FAKE_INTERNAL_ERROR, /* boots, then stops with an error */
+        FAKE_POWERS_OFF,     /* boots, then powers off by itself */
+        FAKE_FLOODS,         /* boots, writes megabytes to its console */
+};
+
+struct fake_system {
+        struct platform_facts facts;
+        enum fake_behaviour behaviour;
+        int config_error, segment_error, unit_error; /* injected */
+        int launch_error;      /* what the kernel says of the launch, -errno */
+        uint64_t memlock;      /* limit that units get, 0: what was asked for */
+
+        struct kcore_launch_config config; /* last one */
+        struct { uint64_t ipa, length; } segments[8];
+        size_t n_segments;
+
+        struct { char unit[80]; pid_t pid; bool exists, alive; int status; uint64_t memlock; } units[16];
+        size_t n_units;
+        char last_fd_stored[80];
+};
+
+extern struct fake_system fake;
+extern const struct manager_ops fake_ops;
+
+void fake_reset(void);
+void fake_kill_all(void);
