@@ -132,8 +132,15 @@ static void host_abort(struct frame *f, uint64_t esr)
 	action = core_host_abort(esr, hpfar, far);
 	if (action == HOST_RETRY)
 		return;
-	if (action == HOST_DEVICE && device_access(f, esr, hpfar << 8 | (far & 0xfff)))
-		return;
+	if (action == HOST_DEVICE) {
+		uint64_t ipa = hpfar << 8 | (far & 0xfff);
+
+		if (device_access(f, esr, ipa))
+			return;
+		/* a device that is not the host's: recorded like memory that is not */
+		counter_add(KCORE_CTR_HOST_ABORT, 1);
+		log_event(LOG_HOST_ABORT, ipa, esr);
+	}
 	inject_sea(f, esr, far);
 }
 
