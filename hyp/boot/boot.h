@@ -65,6 +65,7 @@ void busy_add(uint64_t base, uint64_t size);
 
 /* mmu.c: KCore's own stage 1. */
 extern uint64_t el2_root;
+bool mmu_early_device(uint64_t pa);
 void mmu_map_self(void);
 void mmu_switch(uint64_t root);
 

@@ -247,9 +247,6 @@ static void read_devices(const void *fdt)
 		if (fdt32_to_cpu(*n) > 1)
 			log_line("only the first redistributor region is used");
 	}
-	node = find(fdt, "arm,pl011");
-	if (node >= 0 && root_reg(fdt, node, 0, &r))
-		machine.uart = r.base;
 	for (uint32_t i = 0; i < 3; i++) {
 		for (node = find(fdt, allowed[i]); node >= 0;
 		     node = fdt_node_offset_by_compatible(fdt, node, allowed[i])) {
@@ -308,10 +305,17 @@ void fdt_read(uint64_t dtb)
 {
 	const void *fdt = (const void *)dtb;
 	const char *method;
+	struct range r;
 	int node;
 
 	if (fdt_check_header(fdt) != 0)
 		panic("no device tree at 0x%lx", dtb);
+	node = find(fdt, "arm,pl011");
+	if (node >= 0 && root_reg(fdt, node, 0, &r)) {
+		machine.uart = r.base;
+		if (mmu_early_device(r.base))
+			uart_init(r.base);
+	}
 	read_memory(fdt);
 	busy_add(align_down(dtb, SZ_4K), align_up(dtb + fdt_totalsize(fdt), SZ_4K) - align_down(dtb, SZ_4K));
 	read_cpus(fdt);

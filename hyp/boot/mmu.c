@@ -68,6 +68,20 @@ static void map_device(uint64_t pa, uint64_t size)
 	map(align_down(pa, SZ_4K), align_up(pa + size, SZ_4K), D_DEVICE | D_XN);
 }
 
+/* The console before the real map: the GiB around it in head.S's map, if that is free. */
+bool mmu_early_device(uint64_t pa)
+{
+	extern uint64_t boot_l1[];
+	uint64_t *e = &boot_l1[(pa >> 30) & 511];
+
+	if (pa >> 39 != (uint64_t)_start >> 39 || *e != 0)
+		return false;
+	*e = align_down(pa, SZ_1G) | D_DEVICE | D_XN;
+	dsb(ish);
+	isb();
+	return true;
+}
+
 void mmu_map_self(void)
 {
 	uint64_t image = (uint64_t)_start;
