@@ -118,7 +118,8 @@ quiet_root() {
 		sys-kernel-tracing.mount sys-kernel-debug.mount sys-fs-fuse-connections.mount \
 		modprobe@.service systemd-modules-load.service systemd-sysctl.service systemd-remount-fs.service \
 		systemd-tmpfiles-setup-dev-early.service systemd-tmpfiles-setup-dev.service \
-		systemd-udev-load-credentials.service systemd-battery-check.service ssh.socket; do
+		systemd-udev-load-credentials.service systemd-battery-check.service ssh.socket \
+		systemd-networkd-persistent-storage.service systemd-logind.service systemd-user-sessions.service; do
 		ln -sf /dev/null "$r/etc/systemd/system/$u"
 	done
 	mkdir -p "$r/etc/systemd/system-generators" "$r/etc/systemd/journald.conf.d" "$r/etc/systemd/system/systemd-udev-trigger.service.d"
@@ -129,9 +130,11 @@ quiet_root() {
 	cat >"$r/etc/systemd/system/systemd-udev-trigger.service.d/few.conf" <<-END
 	[Service]
 	ExecStart=
-	ExecStart=-udevadm trigger --type=devices --action=add --prioritized-subsystem=net,block --subsystem-match=net --subsystem-match=block --subsystem-match=misc
+	ExecStart=-udevadm trigger --type=devices --action=add --prioritized-subsystem=virtio,net,block --subsystem-match=virtio --subsystem-match=net --subsystem-match=block --subsystem-match=misc
 	END
 	printf '[Journal]\nStorage=volatile\nRuntimeMaxUse=32M\n' >"$r/etc/systemd/journald.conf.d/kcore.conf"
+	# D-Bus starts when somebody calls, not at boot.
+	rm -f "$r"/usr/lib/systemd/system/multi-user.target.wants/dbus.service
 	: >"$r/etc/fstab"
 	ln -sf /usr/lib/systemd/system/multi-user.target "$r/etc/systemd/system/default.target"
 	tr -d - </proc/sys/kernel/random/uuid >"$r/etc/machine-id"
@@ -140,10 +143,12 @@ quiet_root() {
 }
 
 # pack DIR IMAGE SIZE LABEL: an ext4 image of DIR, sparse, without mounting.
+# Servers that run keep the image that they have.
 pack() {
-	rm -f "$2"
+	rm -f "$2.part"
 	mke2fs -q -t ext4 -L "$4" -E lazy_itable_init=0,root_owner=0:0 -O ^metadata_csum_seed,^orphan_file \
-		-m 0 -d "$1" "$2" "$3"
+		-m 0 -d "$1" "$2.part" "$3"
+	mv "$2.part" "$2"
 }
 
 # main_cli "WHAT" "$@": the command line of both scripts; calls build_image DIR.

@@ -4,6 +4,7 @@
     server          one booted server, shared by the whole run: 4 CPUs, 4 GiB,
                     KCore at EL2. A test leaves it as it found it. A server that
                     a test broke is replaced for the tests after it.
+    boot_shared     the same, for fixtures that outlive a test
     boot            a function that boots a server of its own:
                     boot(cpus=1, cpu="cortex-a53", ...)
     http_directory  a directory of this machine that the server sees as
@@ -21,7 +22,8 @@ import threading
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "emu"))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "emu")]
 import kserv  # noqa: E402
 
 # How long a boot may take. TCG on a slow or busy machine is slow.
@@ -47,21 +49,27 @@ def _boot(name, **settings):
 
 
 @pytest.fixture(scope="session")
-def _server_pool():
-    yield _shared
+def boot_shared():
+    """A function that returns the shared server, booted if need be. For
+    fixtures that outlive a test; tests take `server`."""
+
+    def get():
+        if _shared and not _shared[0].running():
+            _shared.pop().stop()
+        if not _shared:
+            _shared.append(_boot(f"test-{os.getpid()}"))
+        return _shared[0]
+
+    yield get
     while _shared:
         _shared.pop().stop()
 
 
 @pytest.fixture
-def server(_server_pool, request):
+def server(boot_shared, request):
     """The shared server. Complaints of its kernel fail the test during which
     they came, unless the test is marked kernel_complains."""
-    if _shared and not _shared[0].running():
-        _shared.pop().stop()
-    if not _shared:
-        _shared.append(_boot(f"test-{os.getpid()}"))
-    s = _shared[0]
+    s = boot_shared()
     offset = len(s.console_text())
     yield s
     if not s.running():

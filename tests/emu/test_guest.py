@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A stock Debian guest runs as a realm."""
+
+import hashlib
+import os
+
+import pytest
+
+from guestlib import Console, kcorectl, launch, memory_in_use, tiny_image
+
+# Emulation in emulation: a guest's boot takes half a minute on a quiet machine.
+GUEST_BOOT_TIMEOUT = float(os.environ.get("KCORE_GUEST_BOOT_TIMEOUT", "600"))
+CYCLES = 50
+
+pytestmark = pytest.mark.timeout(1800)
+
+
+@pytest.fixture(scope="module")
+def guest(boot_shared):
+    """The stock guest, logged in: 2 vCPUs, 512 MiB, disk and network."""
+    server = boot_shared()
+    before = memory_in_use(server)
+    launch(server, "stock", "--kernel /srv/guest/Image --initrd /srv/guest/initrd.img"
+           " --append \"$(cat /srv/guest/cmdline)\" --disk /srv/guest/root.img --memory 512M --vcpus 2 --network user")
+    console = Console(server, "stock")
+    console.before = before
+    try:
+        console.log_in(GUEST_BOOT_TIMEOUT)
+        yield console
+    finally:
+        console.close()
+        server.run("kcorectl stop --force stock", check=False)
+
+
+def test_guest_is_a_realm(server, guest):
+    assert "RME: Using RSI version 1.0" in guest.run("dmesg")
+    state = kcorectl(server, "show stock")[0]
+    assert state["guest"]["status"] == "running"
+    assert state["runtime"]["realm"]["state"] == "active"
+
+
+def test_guest_runs_the_stock_kernel(server, guest):
+    assert guest.run("uname -r").strip() == server.run("cat /srv/guest/version").stdout.strip()
+    assert "+deb13-cloud-arm64" in guest.run("uname -r")
+
+
+def test_guest_has_two_vcpus(server, guest):
+    assert guest.run("nproc").strip() == "2"
+    for cpu in (0, 1):
+        assert guest.run(f"taskset -c {cpu} sh -c 'i=0; while [ $i -lt 2000 ]; do i=$((i+1)); done; echo $i'").strip() == "2000"
+
+
+def test_guest_has_its_memory(server, guest):
+    total = int(guest.run("awk '/MemTotal/ {print $2}' /proc/meminfo"))
+    assert 400 << 10 < total <= 512 << 10
+    granules, realms = memory_in_use(server)
+    assert realms == guest.before[1] + 1
+    # What the guest touched is not the host's: the kernel alone is 40 MiB.
+    assert granules - guest.before[0] > (40 << 20) // 4096
+
+
+def test_no_unit_failed(server, guest):
+    guest.run("systemctl is-system-running --wait", check=False, timeout=300)
+    assert guest.run("systemctl --failed --no-legend --plain").strip() == ""
+
+
+def test_guest_network_pings(server, guest):
+    guest.run("for i in $(seq 60); do ip route | grep -q default && break; sleep 1; done", timeout=120)
+    guest.run("ping -c 3 -W 5 10.0.2.2")
+
+
+def test_guest_network_loads(server, guest):
+    data = os.urandom(8 << 20)
+    server.put(data, "/tmp/www/data")
+    server.run("systemd-run --unit=test-www --working-directory=/tmp/www python3 -m http.server --bind 127.0.0.1 8000")
+    try:
+        guest.run("for i in $(seq 30); do curl -sf -o /dev/null http://10.0.2.2:8000/ && break; sleep 1; done", timeout=120)
+        got = guest.run("curl -sf http://10.0.2.2:8000/data | sha256sum", timeout=300).split()[0]
+    finally:
+        server.run("systemctl stop test-www; rm -r /tmp/www")
+    assert got == hashlib.sha256(data).hexdigest()
+
+
+def test_guest_disk_keeps_what_is_written(server, guest):
+    guest.run("dd if=/dev/urandom of=/var/tmp/a bs=64k count=256 status=none && sync", timeout=300)
+    guest.run("dd if=/var/tmp/a of=/var/tmp/b bs=64k oflag=direct status=none", timeout=300)
+    first = guest.run("sha256sum </var/tmp/a", timeout=300)
+    guest.run("echo 3 >/proc/sys/vm/drop_caches")
+    assert guest.run("dd if=/var/tmp/b bs=64k iflag=direct status=none | sha256sum", timeout=300) == first
+    assert guest.run("sha256sum </var/tmp/a", timeout=300) == first
+    guest.run("dd if=/dev/zero of=/var/tmp/b bs=4k count=1 seek=7 conv=notrunc oflag=direct status=none")
+    assert guest.run("sha256sum </var/tmp/b", timeout=300) != first
+    guest.run("rm /var/tmp/a /var/tmp/b")
+
+
+def test_guest_under_stress(server, guest):
+    guest.run("stress-ng --cpu 2 --vm 2 --vm-bytes 48M --switch 1 --hdd 1 --hdd-bytes 16M --verify --timeout 20s"
+              " --temp-path /var/tmp", timeout=300)
+
+
+def test_guest_powers_off_and_memory_comes_back(server, guest):
+    """Last in this file: the shared guest is gone afterwards."""
+    guest.send("systemctl poweroff\n")
+    guest.expect("reboot: Power down", 180)
+    server.run("for i in $(seq 120); do kcorectl list --json | grep -q '\"exited\"' && break; sleep 0.5; done", timeout=120)
+    state = kcorectl(server, "show stock")[0]
+    assert state["guest"]["status"] == "exited", state
+    kcorectl(server, "stop stock")
+    assert memory_in_use(server) == guest.before
+
+
+def test_launch_and_stop_many_times(server):
+    """Every granule comes back, each time."""
+    server.put(tiny_image(), "/tmp/tiny")
+    before = memory_in_use(server)
+    for i in range(CYCLES):
+        launch(server, "tiny", f"--kernel /tmp/tiny --memory 64M --vcpus {1 + i % 2}")
+        during = memory_in_use(server)
+        assert during[1] == before[1] + 1 and during[0] > before[0]
+        kcorectl(server, "stop --force tiny")
+        assert memory_in_use(server) == before, f"cycle {i}"
+
+
+def test_two_guests_at_once(server):
+    server.put(tiny_image(), "/tmp/tiny")
+    before = memory_in_use(server)
+    try:
+        launch(server, "one", "--kernel /tmp/tiny --memory 64M")
+        launch(server, "two", "--kernel /tmp/tiny --memory 64M --vcpus 8")
+        assert memory_in_use(server)[1] == before[1] + 2
+        names = {g["guest"]["name"]: g["status"] for g in kcorectl(server, "list")[0]["guests"]}
+        assert names["one"] == names["two"] == "running"
+    finally:
+        server.run("kcorectl stop --force one two", check=False)
+    assert memory_in_use(server) == before

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Guests (realms) on the emulated server, by way of kcorectl."""
+
+import json
+import re
+import struct
+import subprocess
+import threading
+import time
+
+import kserv
+
+
+class GuestError(Exception):
+    pass
+
+
+def kcorectl(server, arguments, check=True, timeout=300):
+    """Runs kcorectl with --json; returns what it printed, parsed, and its exit code."""
+    r = server.run(f"kcorectl {arguments} --json", check=check, timeout=timeout)
+    return (json.loads(r.stdout) if r.stdout.strip() else None), r.code
+
+
+def memory_in_use(server):
+    """What KCore keeps from the host: delegated granules and realms."""
+    core = kcorectl(server, "status")[0]["core"]
+    return core["delegatedGranules"], core["realms"]
+
+
+def tiny_image():
+    """An arm64 Image that does nothing: waits for interrupts for ever."""
+    branch = struct.pack("<I", 0x14000010)                     # b .+64
+    header = branch + struct.pack("<I", 0) + struct.pack("<QQQ", 0, 4096, 0xa) + bytes(24) + b"ARMd" + bytes(4)
+    assert len(header) == 64
+    code = struct.pack("<II", 0xd503207f, 0x17ffffff)          # wfi; b .-4
+    return (header + code).ljust(4096, b"\0")
+
+
+class Console:
+    """A guest's console, and commands in the guest by way of it."""
+
+    def __init__(self, server, name):
+        self.server, self.name = server, name
+        self.text, self.position, self.count = "", 0, 0
+        self.process = subprocess.Popen(
+            server.ssh_command() + ["--", f"kcorectl console {name}"], cwd=server.dir,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        while data := self.process.stdout.read1(65536):
+            self.text += data.decode(errors="replace").replace("\r", "")
+
+    def send(self, text):
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+    def expect(self, pattern, timeout):
+        end = time.monotonic() + timeout
+        while True:
+            m = re.compile(pattern).search(self.text, self.position)
+            if m:
+                self.position = m.end()
+                return m
+            if not self.reader.is_alive():
+                raise GuestError(f"the console of {self.name} ended before {pattern!r} came:\n{self.text[-3000:]}")
+            if not self.server.running():
+                raise GuestError(f"the server ended under guest {self.name}{self.server._tail()}")
+            if time.monotonic() > end:
+                raise GuestError(f"{pattern!r} did not come from {self.name} within {timeout} s:\n{self.text[-3000:]}")
+            time.sleep(0.1)
+
+    def log_in(self, timeout):
+        self.expect(r"kguest login: ", timeout)
+        self.send("root\n")
+        self.expect(r"root@kguest:", 240)
+        self.send("stty -echo; bind 'set enable-bracketed-paste off'; PS1=''; export TERM=dumb PAGER=cat\n")
+        self.run("true")
+
+    def run(self, command, check=True, timeout=120):
+        """Runs a shell command in the guest; returns what it printed."""
+        self.count += 1
+        mark = f"E{self.count}x"
+        self.send(f"echo {mark}-begin; {command}; echo {mark}-$?-end\n")
+        start = self.expect(rf"(?m)^{mark}-begin\n", 60).end()
+        m = self.expect(rf"{mark}-(\d+)-end\n", timeout)
+        out = self.text[start:m.start()]
+        if check and m[1] != "0":
+            raise GuestError(f"{command!r} returned {m[1]} in guest {self.name}:\n{out}")
+        return out
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self.reader.join(5)
+
+
+def launch(server, name, arguments, timeout=300):
+    """kcorectl launch; raises with kcoresd's and KCore's words if it fails."""
+    r = server.run(f"kcorectl launch --json --name {name} {arguments}", check=False, timeout=timeout)
+    if r.code:
+        log = server.run("journalctl -b --no-pager -n 40 -u kcoresd -u 'kcore*'; kcorectl log 2>&1 | tail -n 30; dmesg | tail -n 20",
+                         check=False).stdout
+        raise GuestError(f"kcorectl launch returned {r.code}: {r.stdout}{r.stderr}\n{log}")
+    return json.loads(r.stdout) if r.stdout.strip() else None
+
+
+__all__ = ["Console", "GuestError", "kcorectl", "kserv", "launch", "memory_in_use", "tiny_image"]
