@@ -66,6 +66,8 @@ static struct tlb_entry *tlb;
 static unsigned tlb_size, tlb_room;
 static uint64_t counters[KCORE_NUM_COUNTERS];
 static unsigned now_cpu;
+/* What sim_check() depends on: changes made, and sums over what is held and pinned just now. */
+static uint64_t changes, checked, held_sum, pin_sum;
 
 jmp_buf *sim_catch;
 uint64_t sim_now, sim_vtr, sim_width, sim_id[16][8], sim_events[16];
@@ -155,6 +157,7 @@ bool granule_claim(uint64_t pa, uint64_t state)
 	if (granule(pa)->state != state || granule(pa)->holder != NOBODY)
 		return false;
 	took();
+	held_sum += pa;
 	granule(pa)->holder = me();
 	return true;
 }
@@ -162,6 +165,7 @@ bool granule_claim(uint64_t pa, uint64_t state)
 void granule_release(uint64_t pa)
 {
 	GUARD(claimed(granule(pa)), "release of %#lx, which is not claimed", pa);
+	held_sum -= pa;
 	granule(pa)->holder = NOBODY;
 	gave();
 }
@@ -202,6 +206,7 @@ void granule_set(uint64_t pa, uint64_t state, uint64_t owner)
 	} else {
 		GUARD(g->state == GS_DELEGATED, "%#lx goes from %lu to %lu", pa, g->state, state);
 	}
+	changes++;
 	g->state = state;
 	g->owner = owner;
 	if (state == GS_RTT && pa >= rd_get_rtt_base(owner) &&
@@ -225,6 +230,7 @@ void granule_set_refs(uint64_t pa, uint64_t refs)
 	word_guard(pa);
 	GUARD(granule(pa)->state != GS_NS, "pins are counted by ns_get and ns_put");
 	GUARD(refs <= 512, "%lu references of %#lx", refs, pa);
+	changes++;
 	granule(pa)->refs = refs;
 }
 
@@ -240,6 +246,7 @@ bool ns_get(uint64_t pa)
 	if (!in_dram(pa) || granule(pa)->state != GS_NS || granule(pa)->holder != NOBODY)
 		return false;
 	granule(pa)->refs++;
+	pin_sum += pa;
 	return true;
 }
 
@@ -247,6 +254,7 @@ void ns_put(uint64_t pa)
 {
 	GUARD(granule(pa)->state == GS_NS && granule(pa)->refs > 0, "ns_put of %#lx, which is not pinned", pa);
 	granule(pa)->refs--;
+	pin_sum -= pa;
 	GUARD(granule(pa)->refs > 0 || granule(pa)->tlb == 0, "%#lx unpinned while in a realm's TLB", pa);
 }
 
@@ -263,6 +271,7 @@ bool realm_lock(uint64_t rd)
 		return false;
 	GUARD(granule(rd)->holder == NOBODY, "deadlock on realm %#lx", rd);
 	took();
+	held_sum += rd;
 	granule(rd)->holder = me();
 	self()->realm = rd;
 	return true;
@@ -271,6 +280,7 @@ bool realm_lock(uint64_t rd)
 void realm_unlock(uint64_t rd)
 {
 	GUARD(realm_held(rd), "realm %#lx is not locked", rd);
+	held_sum -= rd;
 	granule(rd)->holder = NOBODY;
 	self()->realm = 0;
 	gave();
@@ -282,6 +292,7 @@ bool vmid_claim(uint64_t vmid)
 		return false;
 	for (unsigned i = 0; i < tlb_size; i++)
 		GUARD(tlb[i].vmid != vmid, "VMID %lu is given out with TLB entries left", vmid);
+	changes++;
 	vmids[vmid] = true;
 	return true;
 }
@@ -289,6 +300,7 @@ bool vmid_claim(uint64_t vmid)
 void vmid_release(uint64_t vmid)
 {
 	GUARD(vmid < HOST_VMID && vmids[vmid], "VMID %lu is not taken", vmid);
+	changes++;
 	vmids[vmid] = false;
 }
 
@@ -581,6 +593,7 @@ uint64_t host_holes(uint64_t ipa)
 void host_set_holes(uint64_t ipa, uint64_t n)
 {
 	GUARD(n <= 512, "%lu holes", n);
+	changes++;
 	*holes_of(ipa) = n;
 }
 
@@ -596,10 +609,14 @@ static uint8_t host_way(unsigned region, unsigned i)
 	return (tables[T_L3 + region][i] & 1) != 0;
 }
 
+static bool smmu_linked(unsigned region)
+{
+	return (tables[T_SMMU1][SIM_DRAM >> 30] & 1) != 0 && (tables[T_SMMU2][region] & 3) == 3;
+}
+
 static bool smmu_way(unsigned region, unsigned i)
 {
-	return (tables[T_SMMU1][SIM_DRAM >> 30] & 1) != 0 && (tables[T_SMMU2][region] & 3) == 3 &&
-	       (tables[T_L3 + region][i] & 1) != 0;
+	return smmu_linked(region) && (tables[T_L3 + region][i] & 1) != 0;
 }
 
 /* What the tables translate may be in TLBs. */
@@ -627,6 +644,7 @@ void tlbi_host(uint64_t ipa)
 			granules[region * 512 + i].host = 0;
 	}
 	granules[n].host = 0;
+	changes++;
 	host_fill(region);
 }
 
@@ -677,6 +695,7 @@ void pt_write(uint64_t table, uint64_t slot, uint64_t desc)
 	uint64_t old = words[slot];
 
 	GUARD((old & 1) == 0 || (desc & 1) == 0 || old == desc, "no break before make: %#lx over %#lx", desc, old);
+	changes++;
 	words[slot] = desc;
 	if (table >= TABLE_BASE && table < table_pa(NUM_TABLES)) {
 		for (unsigned region = 0; region < NUM_REGIONS; region++)
@@ -798,7 +817,8 @@ static struct rd_layout *rd_fields(uint64_t rd)
 	return (struct rd_layout *)(void *)dram[number(rd)];
 }
 
-static struct rec_layout *rec_fields(uint64_t rec, const char *field)
+/* Inline, so that the names are compared at compile time. */
+static inline __attribute__((always_inline)) struct rec_layout *rec_fields(uint64_t rec, const char *field)
 {
 	struct granule *g = granule(rec);
 	int runner = rec_runner[number(rec)];
@@ -818,6 +838,7 @@ static struct rec_layout *rec_fields(uint64_t rec, const char *field)
 	}                                                                                      \
 	void rd_set_##name(uint64_t rd, uint64_t v)                                            \
 	{                                                                                      \
+		changes++;                                                                     \
 		rd_fields(rd)->name = v;                                                       \
 	}
 #define RD_GET_A(name, n)                                                                      \
@@ -833,10 +854,11 @@ static struct rec_layout *rec_fields(uint64_t rec, const char *field)
 	}
 RD_FIELDS(RD_GET_F, RD_GET_A)
 
-static void rec_written(uint64_t rec, const char *field, uint64_t v)
+static inline __attribute__((always_inline)) void rec_written(uint64_t rec, const char *field, uint64_t v)
 {
 	if (strcmp(field, "running") == 0) {
 		GUARD(realm_held(granule(rec)->owner), "running changes without the realm's lock");
+		changes++;
 		rec_runner[number(rec)] = v == 1 ? me() : NOBODY;
 	}
 	if (strcmp(field, "runnable") == 0)
@@ -978,6 +1000,7 @@ uint64_t tracked_granules(void)
 void counter_add(uint64_t index, uint64_t n)
 {
 	GUARD(index < KCORE_NUM_COUNTERS, "counter %lu", index);
+	changes += index == KCORE_CTR_DELEGATED || index == KCORE_CTR_REALMS;
 	counters[index] += n;
 }
 
@@ -1087,6 +1110,8 @@ void sim_reset(void)
 	memset(sim_id, 0, sizeof(sim_id));
 	memset(dram, 0x5A, sizeof(dram));
 	tlb_size = 0;
+	changes = 1;
+	checked = held_sum = pin_sum = 0;
 	host_holder = NOBODY;
 	now_cpu = 0;
 	sim_catch = NULL;
@@ -1111,31 +1136,34 @@ void sim_reset(void)
 static uint64_t check_pins[SIM_GRANULES];
 static uint8_t check_seen[SIM_GRANULES];
 
+static uint64_t check_recs[SIM_GRANULES];
+
 static void check_table(uint64_t rd, uint64_t table, uint64_t level, uint64_t base, uint64_t half)
 {
 	struct granule *g = granule(table);
-	uint64_t live = 0;
+	const uint64_t *words = dram[number(table)];
+	uint64_t live = 0, size = entry_size(level);
 
 	GUARD(g->state == GS_RTT && g->owner == rd, "table %#lx is not its realm's", table);
 	GUARD(g->level == level && g->base == base && g->linked, "table %#lx is not where it should be", table);
 	GUARD(check_seen[number(table)]++ == 0, "table %#lx is linked twice", table);
 	for (unsigned i = 0; i < 512; i++) {
-		uint64_t desc = dram[number(table)][i];
-		uint64_t ipa = base + i * entry_size(level);
+		uint64_t desc = words[i], ipa = base + i * size;
 		bool ns = (desc >> 55) & 1;
 
+		if (desc == 0 || (desc == 1UL << 55 && ipa >= half))
+			continue;
 		if (is_table(level, desc)) {
 			live++;
 			check_table(rd, desc_pa(desc), level + 1, ipa, half);
 		} else if (ns) {
 			GUARD(ipa >= half, "host page in the protected half, ipa %#lx", ipa);
-			if ((desc & 1) != 0)
-				for (uint64_t o = 0; o < entry_size(level); o += 4096)
-					check_pins[number(desc_pa(desc) + o)]++;
+			for (uint64_t o = 0; (desc & 1) != 0 && o < size; o += 4096)
+				check_pins[number(desc_pa(desc) + o)]++;
 		} else if ((desc & 5) != 0) {
 			live++;
 			GUARD(ipa < half, "protected page in the unprotected half, ipa %#lx", ipa);
-			for (uint64_t o = 0; o < entry_size(level); o += 4096) {
+			for (uint64_t o = 0; o < size; o += 4096) {
 				uint64_t pa = desc_pa(desc) + o;
 
 				GUARD(granule(pa)->state == GS_DATA && granule(pa)->owner == rd,
@@ -1150,75 +1178,94 @@ static void check_table(uint64_t rd, uint64_t table, uint64_t level, uint64_t ba
 static void check_realm(uint64_t rd)
 {
 	struct rd_layout *r = (struct rd_layout *)(void *)dram[number(rd)];
-	uint64_t recs = 0;
 
 	GUARD(vmids[r->vmid], "realm without its VMID");
 	for (uint64_t i = 0; i < r->num_start; i++)
 		check_table(rd, r->rtt_base + (i << 12), r->start_level,
 			    (i * 512) * entry_size(r->start_level), r->ipa_size / 2);
-	for (unsigned i = 0; i < SIM_HOLE; i++) {
-		struct rec_layout *rec = (struct rec_layout *)(void *)dram[i];
+}
 
-		if (granules[i].state != GS_REC || granules[i].owner != rd)
+static void check_rec(unsigned i)
+{
+	struct rec_layout *rec = (struct rec_layout *)(void *)dram[i];
+	struct rd_layout *r = (struct rd_layout *)(void *)dram[number(granules[i].owner)];
+
+	GUARD(granule(granules[i].owner)->state == GS_RD, "REC without a realm");
+	check_recs[number(granules[i].owner)]++;
+	check_seen[i]++;
+	GUARD(rec->rd == granules[i].owner && rec->rtt_base == r->rtt_base && rec->vmid == r->vmid,
+	      "REC is not its realm's");
+	GUARD((rec->running != 0) == (rec_runner[i] != NOBODY), "runner of a REC");
+	if (rec->running != 0)
+		check_pins[number(rec->run_page)]++;
+}
+
+/* The granules of a region, and how the host sees them; how many are delegated? */
+static uint64_t check_region(unsigned region)
+{
+	const uint64_t *l3 = tables[T_L3 + region];
+	uint64_t delegated = 0, n = 0;
+	bool smmu = smmu_linked(region);
+
+	for (unsigned k = 0; k < 512; k++) {
+		unsigned i = region * 512 + k;
+		const struct granule *g = &granules[i];
+		bool hosts = i < SIM_HOLE && g->state == GS_NS;
+
+		GUARD(g->holder == NOBODY, "granule %u is held", i);
+		GUARD((l3[k] & 1) == hosts, "granule %u of state %lu: the host's table says %#lx", i, g->state, l3[k]);
+		if (hosts) {
+			GUARD(desc_pa(l3[k]) == SIM_G(i), "no identity at %u", i);
+			GUARD(smmu, "granule %u: the SMMU's view differs", i);
+			GUARD(g->refs == check_pins[i], "granule %u: %lu pins, counts %lu", i, check_pins[i], g->refs);
+			GUARD(check_seen[i] == 0, "granule %u is the host's and a realm's", i);
 			continue;
-		recs++;
-		check_seen[i]++;
-		GUARD(rec->rd == rd && rec->rtt_base == r->rtt_base && rec->vmid == r->vmid, "REC is not its realm's");
-		GUARD((rec->running != 0) == (rec_runner[i] != NOBODY), "runner of a REC");
-		if (rec->running != 0)
-			check_pins[number(rec->run_page)]++;
+		}
+		n++;
+		GUARD(g->host == 0 && !g->smmu, "granule %u: lost by the host, but in a TLB", i);
+		if (i >= SIM_HOLE)
+			continue;
+		delegated += g->state != GS_CORE;
+		GUARD(check_pins[i] == 0, "granule %u is pinned but not the host's", i);
+		GUARD((check_seen[i] != 0) == (g->state >= GS_RD && g->state <= GS_DATA),
+		      "granule %u of state %lu is lost", i, g->state);
+		GUARD(g->state != GS_DELEGATED || (g->tlb == 0 && g->cached == 0), "granule %u: free but cached", i);
+		GUARD(g->state != GS_RD || ((struct rd_layout *)(void *)dram[i])->rec_count == check_recs[i],
+		      "realm %u has %lu RECs, counts otherwise", i, check_recs[i]);
 	}
-	GUARD(recs == r->rec_count, "realm counts %lu RECs, has %lu", r->rec_count, recs);
+	GUARD(n == holes[region], "region %u has %lu holes, counts %lu", region, n, holes[region]);
+	GUARD(((tables[T_L2][region] & 3) == 1) == (n == 0), "region %u: block or not", region);
+	GUARD((tables[T_L1][SIM_DRAM >> 30] & 3) == 3, "level 1 of the host");
+	return delegated;
 }
 
 void sim_check(void)
 {
-	uint64_t realms = 0, delegated = 0, owned = 0;
+	uint64_t realms = 0, delegated = 0, owned = 0, key = changes * 31 + held_sum * 37 + pin_sum;
+
+	if (key == checked)
+		return;
 
 	memset(check_pins, 0, sizeof(check_pins));
 	memset(check_seen, 0, sizeof(check_seen));
+	memset(check_recs, 0, sizeof(check_recs));
 	for (unsigned i = 0; i < SIM_HOLE; i++) {
 		if (granules[i].state == GS_RD) {
 			realms++;
 			check_seen[i]++;
 			check_realm(SIM_G(i));
+		} else if (granules[i].state == GS_REC) {
+			check_rec(i);
 		}
 	}
 	for (unsigned i = 0; i < VMIDS; i++)
 		owned += vmids[i];
 	GUARD(owned == realms, "%lu VMIDs taken, %lu realms", owned, realms);
-	for (unsigned i = 0; i < SIM_GRANULES; i++) {
-		struct granule *g = &granules[i];
-		unsigned region = i / 512;
-		bool mapped = (tables[T_L3 + region][i % 512] & 1) != 0;
-		bool hosts = i < SIM_HOLE && g->state == GS_NS;
-
-		GUARD(g->holder == NOBODY, "granule %u is held", i);
-		GUARD(mapped == hosts, "granule %u of state %lu: the host's table says %d", i, g->state, mapped);
-		GUARD(!mapped || desc_pa(tables[T_L3 + region][i % 512]) == SIM_G(i), "no identity at %u", i);
-		GUARD((host_way(region, i % 512) != 0) == hosts, "granule %u: the CPUs' view differs", i);
-		GUARD(smmu_way(region, i % 512) == hosts, "granule %u: the SMMU's view differs", i);
-		GUARD(hosts || (g->host == 0 && !g->smmu), "granule %u: lost by the host, but in a TLB", i);
-		if (i >= SIM_HOLE)
-			continue;
-		delegated += g->state != GS_NS && g->state != GS_CORE;
-		GUARD(g->state != GS_NS || g->refs == check_pins[i], "granule %u: %lu pins, counts %lu", i,
-		      check_pins[i], g->refs);
-		GUARD(g->state == GS_NS || check_pins[i] == 0, "granule %u is pinned but not the host's", i);
-		GUARD((check_seen[i] != 0) == (g->state >= GS_RD && g->state <= GS_DATA),
-		      "granule %u of state %lu is lost", i, g->state);
-		GUARD(g->state != GS_DELEGATED || (g->tlb == 0 && g->cached == 0), "granule %u: free but cached", i);
-	}
-	for (unsigned region = 0; region < NUM_REGIONS; region++) {
-		uint64_t n = 0;
-
-		for (unsigned i = 0; i < 512; i++)
-			n += (tables[T_L3 + region][i] & 1) == 0;
-		GUARD(n == holes[region], "region %u has %lu holes, counts %lu", region, n, holes[region]);
-		GUARD(((tables[T_L2][region] & 3) == 1) == (n == 0), "region %u: block or not", region);
-	}
+	for (unsigned region = 0; region < NUM_REGIONS; region++)
+		delegated += check_region(region);
 	for (unsigned i = 0; i < tlb_size; i++)
 		GUARD(vmids[tlb[i].vmid], "TLB entry of a VMID that is gone");
 	GUARD(counters[KCORE_CTR_REALMS] == realms, "realm counter");
 	GUARD(counters[KCORE_CTR_DELEGATED] == delegated, "granule counter");
+	checked = key;
 }
