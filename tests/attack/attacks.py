@@ -12,7 +12,7 @@ import random
 import struct
 import time
 
-from rmi import ALL_ONES, C, EnterFailed, INPUT, Left, OK, PAGE, REC, Realm, Refused, Trap
+from rmi import ALL_ONES, C, EnterFailed, INPUT, Left, OK, PAGE, REC, Realm, Refused, Trap, realm_params
 
 ATTACKS = []
 
@@ -353,11 +353,7 @@ def wild_addresses_to_every_command(a):
     ns, free, other = rmi.alloc(), rmi.delegated(), rmi.delegated()
     rec = v.recs[0][0]
     params = rmi.alloc()
-    for offset, value in ((C["REALM_PARAMS_S2SZ"], 33), (C["REALM_PARAMS_NUM_BPS"], 1),
-                          (C["REALM_PARAMS_NUM_WPS"], 1), (C["REALM_PARAMS_VMID"], 250),
-                          (C["REALM_PARAMS_RTT_BASE"], free), (C["REALM_PARAMS_RTT_LEVEL_START"], 2),
-                          (C["REALM_PARAMS_RTT_NUM_START"], 8)):
-        a.m.write(params + offset, value.to_bytes(8, "little"))
+    a.m.write_words(params, PAGE, realm_params(250, free))
     hole, shared = 0x100000, Realm.SHARED
     calls = [   # the argument to replace is (right kind, right value)
         ("RMI_GRANULE_DELEGATE", ("NS", ns)),
@@ -610,7 +606,7 @@ def host_finds_registers_in_the_run_page(a):
         v.set_entry(flags=C["REC_ENTRY_TRAP_WFI"], gprs=[Realm.OPS["regs"], PATTERN, address])
         exit_ = v.enter()
         assert exit_.reason == C["REC_EXIT_SYNC"], exit_
-        if PATTERN.to_bytes(8, "little") in exit_.raw:
+        if PATTERN in exit_.words.values():
             shown.append(why)
         v.set_entry(flags=C["REC_ENTRY_EMUL_MMIO"] if address else 0)
         v.answer(v.enter())
@@ -734,13 +730,7 @@ def _run_wild(a, seed):
     for i in range(0, len(image), PAGE):
         g.load(0x40000 + i, image[i:i + PAGE])
     g.load(0x80000, dtb)
-    params, rec = a.rmi.alloc(), a.rmi.delegated()
-    for offset, value in ((C["REC_PARAMS_FLAGS"], 1), (C["REC_PARAMS_MPIDR"], 0), (C["REC_PARAMS_PC"], 0x40000),
-                          (C["REC_PARAMS_GPRS"], 0x80000)):
-        a.m.write(params + offset, value.to_bytes(8, "little"))
-    a.rmi.must("RMI_REC_CREATE", g.rd, rec, params)
-    a.rmi.free(params)
-    g.recs.append((rec, a.rmi.alloc()))
+    rec = g.rec(0, pc=0x40000, x0=0x80000)
     a.rmi.must("RMI_REALM_ACTIVATE", g.rd)
     text, flags, gprs = "", 0, ()
     for _ in range(5000):

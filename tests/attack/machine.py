@@ -136,6 +136,14 @@ class Machine(kserv.Server):
             else:
                 self.do("wr", how, pa + i, part)
 
+    def read_words(self, pa, length):
+        """Sparse: {offset: word} of the words that are not 0."""
+        return {int(o, 16): int(v, 16) for o, v in (item.split("=") for item in self.do("rdw", pa, length))}
+
+    def write_words(self, pa, length, words):
+        """Zeroes, but for words = {offset: word}."""
+        self.do("wrw", pa, length, *(f"{o:x}={v:x}" for o, v in words.items() if v))
+
     def word(self, pa, how="l"):
         return int.from_bytes(self.read(pa, 8, how), "little")
 

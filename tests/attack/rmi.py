@@ -28,10 +28,6 @@ OK, INPUT, REALM, REC, RTT = range(5)   # status; the index stands above
 ALL_ONES = (1 << 64) - 1
 
 
-def rtt(level):
-    return RTT | level << 8
-
-
 class Rmi:
     """The calls, and the pages the attacker gave away."""
 
@@ -101,19 +97,27 @@ class Rmi:
         return tuple(self.must("RMI_RTT_READ_ENTRY", rd, ipa, level)[1:5])
 
 
+def realm_params(vmid, start):
+    """Words of RmiRealmParams: 33 bits of IPA, start level 2, 8 start tables."""
+    return {C["REALM_PARAMS_S2SZ"]: 33, C["REALM_PARAMS_NUM_BPS"]: 1, C["REALM_PARAMS_NUM_WPS"]: 1,
+            C["REALM_PARAMS_VMID"]: vmid, C["REALM_PARAMS_RTT_BASE"]: start,
+            C["REALM_PARAMS_RTT_LEVEL_START"]: 2, C["REALM_PARAMS_RTT_NUM_START"]: 8}
+
+
 class Exit:
     """The exit half of a run page."""
 
-    def __init__(self, page):
+    def __init__(self, words):
+        """words: offset in the exit half -> value, sparse."""
         def word(offset):
-            return int.from_bytes(page[offset:offset + 8], "little")
+            return words.get(offset - 0x800, 0)
         self.reason, self.esr, self.far, self.hpfar = word(0x800), word(0x900), word(0x908), word(0x910)
         self.gprs = [word(0xa00 + 8 * i) for i in range(31)]
         self.ripas = word(0xd00), word(0xd08), word(0xd10) & 0xff
         self.imm = word(0xe00)
         self.ipa = (self.hpfar & ~0xf) << 8
         self.ec = self.esr >> 26
-        self.raw = page[0x800:]
+        self.words = words
 
     def __repr__(self):
         return (f"<exit {self.reason} esr {self.esr:#x} far {self.far:#x} ipa {self.ipa:#x} "
@@ -159,11 +163,7 @@ class Realm:
         self.rd = rmi.delegated()
         self.start = rmi.delegated(3)
         params = rmi.alloc()
-        for offset, value in ((C["REALM_PARAMS_S2SZ"], 33), (C["REALM_PARAMS_NUM_BPS"], 1),
-                              (C["REALM_PARAMS_NUM_WPS"], 1), (C["REALM_PARAMS_VMID"], self.vmid),
-                              (C["REALM_PARAMS_RTT_BASE"], self.start),
-                              (C["REALM_PARAMS_RTT_LEVEL_START"], 2), (C["REALM_PARAMS_RTT_NUM_START"], 8)):
-            self.m.write(params + offset, value.to_bytes(8, "little"))
+        self.m.write_words(params, PAGE, realm_params(self.vmid, self.start))
         rmi.must("RMI_REALM_CREATE", self.rd, params)
         rmi.free(params)
         self.table(0)
@@ -186,7 +186,8 @@ class Realm:
     def load(self, ipa, content):
         """A measured page."""
         source, pa = self.rmi.alloc(), self.rmi.delegated()
-        self.m.write(source, content)
+        if any(content):
+            self.m.write(source, content)
         self.rmi.must("RMI_DATA_CREATE", self.rd, pa, ipa, source, 1)
         self.rmi.free(source)
         self.data[ipa] = pa
@@ -198,12 +199,12 @@ class Realm:
         self.data[ipa] = pa
         return pa
 
-    def rec(self, index):
+    def rec(self, index, pc=None, x0=None):
         params, rec = self.rmi.alloc(), self.rmi.delegated()
-        for offset, value in ((C["REC_PARAMS_FLAGS"], 1), (C["REC_PARAMS_MPIDR"], index),
-                              (C["REC_PARAMS_PC"], self.CODE),
-                              (C["REC_PARAMS_GPRS"], self.CALLS + 0x100 * index)):
-            self.m.write(params + offset, value.to_bytes(8, "little"))
+        pc = self.CODE if pc is None else pc
+        x0 = self.CALLS + 0x100 * index if x0 is None else x0
+        self.m.write_words(params, PAGE, {C["REC_PARAMS_FLAGS"]: 1, C["REC_PARAMS_MPIDR"]: index,
+                                          C["REC_PARAMS_PC"]: pc, C["REC_PARAMS_GPRS"]: x0})
         self.rmi.must("RMI_REC_CREATE", self.rd, rec, params)
         self.rmi.free(params)
         self.recs.append((rec, self.rmi.alloc()))
@@ -223,11 +224,10 @@ class Realm:
     # --- running -------------------------------------------------------------------
 
     def set_entry(self, flags=0, gprs=(), index=0, hcr=0, lrs=()):
-        def words(values):
-            return b"".join((v & ALL_ONES).to_bytes(8, "little") for v in values)
-
-        self.m.write(self.recs[index][1], words([flags]).ljust(0x200, b"\0") + words(gprs).ljust(0x100, b"\0")
-                     + words([hcr, *lrs]).ljust(0x88, b"\0"))
+        words = {0: flags, 0x300: hcr}
+        words |= {0x200 + 8 * i: g & ALL_ONES for i, g in enumerate(gprs)}
+        words |= {0x308 + 8 * i: lr for i, lr in enumerate(lrs)}
+        self.m.write_words(self.recs[index][1], 0x388, words)
 
     def enter(self, milliseconds=5000, index=0, run=None):
         """Enters until the guest leaves for something but an interrupt."""
@@ -236,7 +236,7 @@ class Realm:
                                                                timeout=milliseconds / 1000 + 60))
         if status:
             raise EnterFailed(status)
-        return Exit(bytes(0x800) + self.m.read(own + 0x800, 0x800))
+        return Exit(self.m.read_words(own + 0x800, 0x800))
 
     def ask(self, operation, *args, index=0, raw=False):
         """The puppet does an operation; its results. Raises Trap or Left."""
@@ -301,4 +301,4 @@ class Realm:
 
 
 __all__ = ["ALL_ONES", "C", "EnterFailed", "Exit", "INPUT", "Left", "OK", "PAGE", "REALM", "REC", "RTT",
-           "Realm", "Refused", "Rmi", "Trap", "rtt"]
+           "Realm", "Refused", "Rmi", "Trap", "realm_params"]

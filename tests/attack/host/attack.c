@@ -8,6 +8,8 @@
  *   smc X0 ...                      -> x0-x17
  *   alloc ORDER                     -> pa          free PA ORDER
  *   rd l|c|d PA LEN                 -> bytes       wr l|c|d PA BYTES     (linear, cached, device)
+ *   rdw PA LEN                      -> OFFSET=VALUE of all words that are not 0 (linear map)
+ *   wrw PA LEN OFFSET=VALUE...      zeroes, but for these words
  *   exec PA                         -> x0          (kernel fetches)
  *   urd PA LEN  uwr PA BYTES  uexec PA             (user space, through mmap)
  *   file PATH OFFSET LEN [BYTES]    -> bytes       (pread, or pwrite)
@@ -136,6 +138,43 @@ static void kernel_write(void)
 	size_t len = parse_bytes(word[3], buf, sizeof(buf));
 
 	if (kernel_access(number(2), buf, (uint32_t)len, word[1][0], true))
+		fail("write");
+	else
+		fputs("@ ok\n", out);
+}
+
+/* Pages of the interface are mostly zero, and the console is slow. */
+static void sparse_read(void)
+{
+	uint64_t buf[PAGE / 8];
+	uint32_t len = (uint32_t)number(2);
+
+	if (len > sizeof(buf))
+		len = sizeof(buf);
+	if (kernel_access(number(1), buf, len, 'l', false)) {
+		fail("read");
+		return;
+	}
+	fputs("@ ok", out);
+	for (uint32_t i = 0; i < len / 8; i++)
+		if (buf[i])
+			fprintf(out, " %x=%lx", i * 8, (unsigned long)buf[i]);
+	fputc('\n', out);
+}
+
+static void sparse_write(void)
+{
+	uint64_t buf[PAGE / 8] = { 0 };
+	uint32_t len = (uint32_t)number(2);
+
+	for (int i = 3; i < words; i++) {
+		char *value;
+		uint64_t offset = strtoull(word[i], &value, 16);
+
+		if (*value == '=' && offset / 8 < PAGE / 8)
+			buf[offset / 8] = strtoull(value + 1, NULL, 16);
+	}
+	if (kernel_access(number(1), buf, len < PAGE ? len : PAGE, 'l', true))
 		fail("write");
 	else
 		fputs("@ ok\n", out);
@@ -492,6 +531,10 @@ static bool command(void)
 		kernel_read();
 	else if (!strcmp(c, "wr") && words == 4)
 		kernel_write();
+	else if (!strcmp(c, "rdw"))
+		sparse_read();
+	else if (!strcmp(c, "wrw"))
+		sparse_write();
 	else if (!strcmp(c, "exec"))
 		kernel_exec();
 	else if (!strcmp(c, "urd") && words == 3)

@@ -23,11 +23,12 @@
 
 volatile uint64_t last_esr;
 static volatile uint64_t second_esr, second_up;
+static void (*volatile second_work)(void);
 static int checks, failures;
 static uint8_t params[PAGE] __attribute__((aligned(4096)));
 static uint8_t run[PAGE] __attribute__((aligned(4096)));
 static uint8_t shared_page[PAGE] __attribute__((aligned(4096)));
-extern uint8_t realm_code[];
+extern uint8_t realm_code[], smp_code[];
 extern void second_start(void);
 void smc_call(uint64_t *x);
 void host_main(void);
@@ -88,6 +89,15 @@ static uint64_t smc(uint64_t fid, uint64_t a, uint64_t b, uint64_t c, uint64_t d
 	return x[0];
 }
 
+/* For the second CPU: its own registers, and only the status. */
+static uint64_t smc2(uint64_t fid, uint64_t a, uint64_t b)
+{
+	uint64_t y[6] = { fid, a, b, 0, 0, 0 };
+
+	smc_call(y);
+	return y[0];
+}
+
 static uint64_t rd64(const void *p, uint64_t off)
 {
 	return *(volatile const uint64_t *)((const uint8_t *)p + off);
@@ -142,17 +152,24 @@ static void report(uint64_t rec, const char *what, uint64_t want)
 	wr64(run, 0, REC_ENTRY_EMUL_MMIO); /* the store is done */
 }
 
+static void gic_cpu_init(uint64_t cpu)
+{
+	uint64_t gicr = GICR + cpu * 0x20000;
+
+	*(volatile uint32_t *)(gicr + 0x14) = 0;   /* awake */
+	while ((*(volatile uint32_t *)(gicr + 0x14) & 4) != 0)
+		;
+	*(volatile uint32_t *)(gicr + 0x10080) = 0xffffffff;
+	__asm__ volatile("msr S3_0_C12_C12_5, %0; isb; msr S3_0_C4_C6_0, %1; msr S3_0_C12_C12_7, %2; isb"
+			 :
+			 : "r"(7UL), "r"(0xffUL), "r"(1UL));
+}
+
 static void gic_init(void)
 {
 	*(volatile uint32_t *)(GICD) = 0x10;       /* affinity routing */
 	*(volatile uint32_t *)(GICD) = 0x12;       /* group 1 */
-	*(volatile uint32_t *)(GICR + 0x14) = 0;   /* awake */
-	while ((*(volatile uint32_t *)(GICR + 0x14) & 4) != 0)
-		;
-	*(volatile uint32_t *)(GICR + 0x10080) = 0xffffffff;
-	__asm__ volatile("msr S3_0_C12_C12_5, %0; isb; msr S3_0_C4_C6_0, %1; msr S3_0_C12_C12_7, %2; isb"
-			 :
-			 : "r"(7UL), "r"(0xffUL), "r"(1UL));
+	gic_cpu_init(0);
 }
 
 void second_main(void)
@@ -165,6 +182,16 @@ void second_main(void)
 	esr = last_esr;
 	second_esr = esr;
 	second_up = 1;
+	gic_cpu_init(1);
+	for (;;) {
+		void (*work)(void) = second_work;
+
+		if (work != 0) {
+			work();
+			second_work = 0;
+		}
+		__asm__ volatile("yield");
+	}
 }
 
 static void calls(void)
@@ -379,6 +406,164 @@ static void take_back(void)
 	expect("  has lines", x[1] > 100 && params[0] == '[', 1);
 }
 
+/* ---- two CPUs at once ---- */
+
+enum { ROUNDS = 3000 };
+#define RACE (POOL + 0x400000UL) /* 2 MiB of its own */
+
+static volatile uint64_t second_done, second_got, second_gave;
+static uint8_t run2[PAGE] __attribute__((aligned(4096)));
+
+static void second_flips(void)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		second_got += smc2(RMI_GRANULE_DELEGATE, RACE, 0) == RMI_SUCCESS;
+		second_gave += smc2(RMI_GRANULE_UNDELEGATE, RACE, 0) == RMI_SUCCESS;
+	}
+	second_done = 1;
+}
+
+/* While one CPU makes the 2 MiB block a table and a block again, the other uses the rest of it. */
+static void split_under_use(void)
+{
+	uint64_t bad = 0, n = 0;
+
+	last_esr = 0;
+	second_done = 0;
+	second_work = second_flips;
+	while (second_done == 0) {
+		volatile uint64_t *a = (volatile uint64_t *)(RACE + PAGE + n % 511 * PAGE);
+
+		*a = n;
+		bad += *a != n;
+		n++;
+	}
+	expect("split under use: no abort", last_esr, 0);
+	expect("split under use: nothing lost", bad, 0);
+	expect("split under use: all went through", second_got + second_gave, 2 * ROUNDS);
+	expect("split under use: it did overlap", n > 100, 1);
+}
+
+static uint64_t race_pa(uint64_t i)
+{
+	return RACE + i * 7 % 16 * PAGE;
+}
+
+static void second_race(void)
+{
+	second_got = 0;
+	second_gave = 0;
+	for (uint64_t i = 0; i < ROUNDS; i++) {
+		second_got += smc2(RMI_GRANULE_DELEGATE, race_pa(i), 0) == RMI_SUCCESS;
+		second_gave += smc2(RMI_GRANULE_UNDELEGATE, race_pa(i * 3), 0) == RMI_SUCCESS;
+	}
+	second_done = 1;
+}
+
+/* Both CPUs give and take the same sixteen granules: each change happens once. */
+static void race(void)
+{
+	uint64_t got = 0, gave = 0, left = 0;
+
+	second_done = 0;
+	second_work = second_race;
+	for (uint64_t i = 0; i < ROUNDS || second_done == 0; i++) {
+		got += smc(RMI_GRANULE_DELEGATE, race_pa(i), 0, 0, 0, 0) == RMI_SUCCESS;
+		gave += smc(RMI_GRANULE_UNDELEGATE, race_pa(i * 3), 0, 0, 0, 0) == RMI_SUCCESS;
+	}
+	got += second_got;
+	gave += second_gave;
+	smc(KCORE_FEATURES, KCORE_FEATURE_DELEGATED, 0, 0, 0, 0);
+	expect("race: granules delegated", x[1], got - gave);
+	for (uint64_t i = 0; i < 16; i++)
+		left += smc(RMI_GRANULE_UNDELEGATE, RACE + i * PAGE, 0, 0, 0, 0) == RMI_SUCCESS;
+	expect("race: all come back", left, got - gave);
+	last_esr = 0;
+	for (uint64_t i = 0; i < 16; i++)
+		*(volatile uint64_t *)(RACE + i * PAGE) = i;
+	expect("race: and are ours", last_esr, 0);
+}
+
+enum { REC2 = GRANULES, CODE2, LAST };
+
+static void second_runs(void)
+{
+	uint64_t status;
+
+	do {
+		wr64(run2, 0, 0);
+		status = smc2(RMI_REC_ENTER, granule(REC2), (uint64_t)run2);
+	} while (status == RMI_SUCCESS && rd64(run2, EXIT) == REC_EXIT_IRQ);
+	second_got = status;
+	second_done = 1;
+}
+
+static void two_vcpus(void)
+{
+	for (int i = 0; i < LAST; i++)
+		smc(RMI_GRANULE_DELEGATE, granule(i), 0, 0, 0, 0);
+	clear(params);
+	wr64(params, REALM_PARAMS_S2SZ, 33);
+	wr64(params, REALM_PARAMS_NUM_BPS, 1);
+	wr64(params, REALM_PARAMS_NUM_WPS, 1);
+	wr64(params, REALM_PARAMS_VMID, 2);
+	wr64(params, REALM_PARAMS_RTT_BASE, granule(RTT1));
+	wr64(params, REALM_PARAMS_RTT_LEVEL_START, 1);
+	wr64(params, REALM_PARAMS_RTT_NUM_START, 1);
+	expect("two vCPUs: REALM_CREATE", smc(RMI_REALM_CREATE, granule(RD), (uint64_t)params, 0, 0, 0), RMI_SUCCESS);
+	smc(RMI_RTT_CREATE, granule(RD), granule(RTT2), REALM_IPA, 2, 0);
+	smc(RMI_RTT_CREATE, granule(RD), granule(RTT3), REALM_IPA, 3, 0);
+	smc(RMI_RTT_INIT_RIPAS, granule(RD), REALM_IPA, REALM_IPA + 2 * PAGE, 0, 0);
+	smc(RMI_DATA_CREATE, granule(RD), granule(CODE), REALM_IPA, (uint64_t)smp_code, 1);
+	expect("two vCPUs: data", smc(RMI_DATA_CREATE_UNKNOWN, granule(RD), granule(DATA), REALM_IPA + PAGE, 0, 0),
+	       RMI_SUCCESS);
+	clear(params);
+	wr64(params, REC_PARAMS_FLAGS, REC_PARAMS_FLAG_RUNNABLE);
+	wr64(params, REC_PARAMS_PC, REALM_IPA);
+	expect("two vCPUs: REC_CREATE", smc(RMI_REC_CREATE, granule(RD), granule(REC), (uint64_t)params, 0, 0),
+	       RMI_SUCCESS);
+	wr64(params, REC_PARAMS_FLAGS, 0);
+	wr64(params, REC_PARAMS_MPIDR, 1);
+	expect("two vCPUs: second REC_CREATE", smc(RMI_REC_CREATE, granule(RD), granule(REC2), (uint64_t)params, 0, 0),
+	       RMI_SUCCESS);
+	smc(RMI_REALM_ACTIVATE, granule(RD), 0, 0, 0, 0);
+	expect("two vCPUs: the second is off", smc(RMI_REC_ENTER, granule(REC2), (uint64_t)run2, 0, 0, 0), RMI_ERROR_REC);
+	clear(run);
+	expect("two vCPUs: enter", enter(granule(REC)), RMI_SUCCESS);
+	expect("two vCPUs: exit", rd64(run, EXIT), REC_EXIT_PSCI);
+	expect("two vCPUs: MPIDR", rd64(run, GPR + 8), 1);
+	expect("two vCPUs: not before PSCI_COMPLETE", enter(granule(REC)), RMI_ERROR_REC);
+	expect("two vCPUs: PSCI_COMPLETE", smc(RMI_PSCI_COMPLETE, granule(REC), granule(REC2), 0, 0, 0), RMI_SUCCESS);
+	report(granule(REC), "two vCPUs: CPU_ON", 0);
+	second_done = 0;
+	second_work = second_runs;
+	do
+		enter(granule(REC));
+	while (rd64(run, EXIT) == REC_EXIT_IRQ && (wr64(run, 0, 0), true));
+	expect("two vCPUs: they took turns", rd64(run, GPR), 2000);
+	while (second_done == 0)
+		;
+	expect("two vCPUs: second's run", second_got, RMI_SUCCESS);
+	expect("two vCPUs: second's exit", rd64(run2, EXIT), REC_EXIT_PSCI);
+	expect("two vCPUs: second's function", rd64(run2, GPR), PSCI_CPU_OFF);
+	wr64(run, 0, REC_ENTRY_EMUL_MMIO);
+	expect("two vCPUs: enter", enter(granule(REC)), RMI_SUCCESS);
+	expect("two vCPUs: off", rd64(run, GPR), PSCI_SYSTEM_OFF);
+
+	smc(RMI_DATA_DESTROY, granule(RD), REALM_IPA, 0, 0, 0);
+	smc(RMI_DATA_DESTROY, granule(RD), REALM_IPA + PAGE, 0, 0, 0);
+	smc(RMI_RTT_DESTROY, granule(RD), REALM_IPA, 3, 0, 0);
+	smc(RMI_RTT_DESTROY, granule(RD), REALM_IPA, 2, 0, 0);
+	smc(RMI_REC_DESTROY, granule(REC), 0, 0, 0, 0);
+	expect("two vCPUs: one REC is left", smc(RMI_REALM_DESTROY, granule(RD), 0, 0, 0, 0), RMI_ERROR_REALM);
+	smc(RMI_REC_DESTROY, granule(REC2), 0, 0, 0, 0);
+	expect("two vCPUs: REALM_DESTROY", smc(RMI_REALM_DESTROY, granule(RD), 0, 0, 0, 0), RMI_SUCCESS);
+	for (int i = 0; i < LAST; i++)
+		smc(RMI_GRANULE_UNDELEGATE, granule(i), 0, 0, 0, 0);
+	smc(KCORE_FEATURES, KCORE_FEATURE_DELEGATED, 0, 0, 0, 0);
+	expect("two vCPUs: all is back", x[1], 0);
+}
+
 void host_main(void)
 {
 	print("smoke: start\n");
@@ -388,6 +573,9 @@ void host_main(void)
 	second_cpu();
 	run_realm();
 	take_back();
+	split_under_use();
+	race();
+	two_vcpus();
 	print("smoke: ");
 	print(failures == 0 ? "all passed, " : "FAILED, ");
 	hex((uint64_t)checks);

@@ -99,7 +99,7 @@ stack2_top:
 
 	.section .realm, "ax"
 	.balign	4096
-	.global realm_code, realm_code_end
+	.global realm_code
 realm_code:
 	movz	x28, #1, lsl #32
 	movk	x28, #0x0900, lsl #16		/* mmio */
@@ -224,5 +224,54 @@ realm_vectors:
 	.balign	128
 	b	.
 	.endr
-	.balign 128
-realm_code_end:
+
+/*
+ * A second realm of two vCPUs. The first starts the second, waits for what it
+ * writes, and adds to it; both spin, so both must run at the same time.
+ */
+	.balign	4096
+	.global smp_code
+smp_code:
+	movz	x28, #1, lsl #32
+	movk	x28, #0x0900, lsl #16
+	movz	x27, #0x4000, lsl #16
+	movk	x27, #0x1000
+	movz	x0, #0x3
+	movk	x0, #0xc400, lsl #16			/* PSCI CPU_ON(1, smp_second, 5) */
+	mov	x1, #1
+	adr	x2, smp_second
+	mov	x3, #5
+	smc	#0
+	report	x0
+	mov	x5, #1000
+1:	ldar	x0, [x27]			/* odd: theirs, even: ours */
+	tbz	x0, #0, 1b
+	add	x0, x0, #1
+	stlr	x0, [x27]
+	subs	x5, x5, #1
+	b.ne	1b
+	report	x0
+	movz	x0, #0x8
+	movk	x0, #0x8400, lsl #16
+	smc	#0
+	b	.
+smp_second:
+	movz	x27, #0x4000, lsl #16
+	movk	x27, #0x1000
+	mrs	x1, mpidr_el1
+	and	x1, x1, #0xff
+	cmp	x1, #1
+	b.ne	.
+	cmp	x0, #5
+	b.ne	.
+	mov	x5, #1000
+2:	ldar	x0, [x27]
+	tbnz	x0, #0, 2b
+	add	x0, x0, #1
+	stlr	x0, [x27]
+	subs	x5, x5, #1
+	b.ne	2b
+	movz	x0, #0x2
+	movk	x0, #0x8400, lsl #16			/* PSCI CPU_OFF */
+	smc	#0
+	b	.
