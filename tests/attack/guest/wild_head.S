@@ -58,7 +58,7 @@ touch_call:
 	ldp	x29, x30, [sp], #16
 	ret
 
-/* Count the trap, and go on behind what trapped: a fetch returns to its caller. */
+/* Count the trap, and go on: behind a load or store, otherwise (a jump went wild) where the jump came from. */
 	.balign	0x800
 vectors:
 	.rept	16
@@ -76,9 +76,9 @@ trap:
 	lsr	x1, x1, #26
 	and	x1, x1, #0x3f
 	mrs	x2, elr_el1
-	cmp	x1, #0x21
+	cmp	x1, #0x25
 	add	x2, x2, #4
-	csel	x2, x30, x2, eq
+	csel	x2, x2, x30, eq
 	msr	elr_el1, x2
 	ldp	x1, x2, [sp], #16
 	eret
