@@ -1,0 +1,59 @@
+#compdef kcorectl
+# SPDX-License-Identifier: Apache-2.0
+# zsh completion for kcorectl(1)
+
+_kcorectl_guests() {
+    local -a guests
+    guests=(${(f)"$(kcorectl --json list 2>/dev/null | grep -o '"guest":{"name":"[A-Za-z0-9_-]*"' | cut -d'"' -f6)"})
+    _describe guest guests
+}
+
+_kcorectl() {
+    local context state state_descr line
+    typeset -A opt_args
+    local -a verbs common
+    verbs=(
+        'launch:launch a guest'
+        'list:list guests'
+        'show:show one guest'
+        "console:attach to a guest's serial console"
+        'stop:stop guests'
+        'status:show the state of core and daemon'
+        'doctor:check whether this machine can run guests'
+        "log:show KCore's log, or a guest's console log"
+    )
+    common=('(-j --json)'{-j,--json}'[machine-readable output]' '(-h --help)'{-h,--help}'[show help]')
+
+    _arguments -C $common '--socket[where kcoresd listens]:socket:_files' '--version[show the version]' \
+        '1:verb:->verb' '*::argument:->argument'
+
+    case $state in
+    verb) _describe verb verbs ;;
+    argument)
+        case $line[1] in
+        launch)
+            _arguments $common \
+                '(-k --kernel)'{-k,--kernel}'[arm64 Image]:file:_files' \
+                '(-i --initrd)'{-i,--initrd}'[initrd]:file:_files' \
+                '(-a --append)'{-a,--append}'[kernel command line]:line:' \
+                '*'{-d,--disk}'[disk image or device]:file:_files' \
+                '(-m --memory)'{-m,--memory}'[private memory]:size:' \
+                '(-c --vcpus)'{-c,--vcpus}'[number of vCPUs]:number:' \
+                '(-n --network)'{-n,--network}'[network]:network:(none user tap\:)' \
+                '*'{-p,--publish}'[forward a TCP port]:host\:guest:' \
+                '--name[name]:name:' '--uuid[UUID]:uuid:' '--early-console[early kernel messages]' \
+                '--console[attach to the console]' '--wait[return when the guest has ended]'
+            ;;
+        show | console) _arguments $common '1:guest:_kcorectl_guests' ;;
+        stop)
+            _arguments $common '(-f --force)'{-f,--force}'[end it at once]' \
+                '(-t --timeout)'{-t,--timeout}'[how long to wait]:seconds:' '*:guest:_kcorectl_guests'
+            ;;
+        log) _arguments $common '(-f --follow)'{-f,--follow}'[go on as more comes in]' '1:guest:_kcorectl_guests' ;;
+        *) _arguments $common ;;
+        esac
+        ;;
+    esac
+}
+
+_kcorectl "$@"
