@@ -551,10 +551,10 @@ static void tear_down(void)
 		if (running[cpu] != 0)
 			sim_trap(running[cpu], TRAP_IRQ, 0, 0, 0);
 	}
-	for (unsigned i = FIRST; i < LAST; i++)
+	for (unsigned i = SIM_CORE; i < SIM_HOLE; i++)
 		if (sim_state(SIM_G(i)) == GS_REC && HOST(RMI_REC_DESTROY, SIM_G(i)).x0 != 0)
 			sim_violation("REC %u does not go", i);
-	for (unsigned i = FIRST; i < LAST; i++) {
+	for (unsigned i = SIM_CORE; i < SIM_HOLE; i++) {
 		if (sim_state(SIM_G(i)) != GS_RD)
 			continue;
 		for (uint64_t a = 0; a < 1UL << 34; a += GB)
