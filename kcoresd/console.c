@@ -187,6 +187,14 @@ static int on_console(sd_event_source *s, int fd, uint32_t revents, void *userda
         return 0;
 }
 
+int console_type(Console *c, const char *text) {
+        size_t n = strlen(text);
+
+        if (!c || c->fd < 0)
+                return -ENOTCONN;
+        return send(c->fd, text, n, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t) n ? 0 : -EIO;
+}
+
 void console_drain(Console *c) {
         uint8_t buf[4096];
         ssize_t n;

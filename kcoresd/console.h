@@ -22,6 +22,9 @@ Console *console_free(Console *c);
  * are too many. */
 int console_attach(Console *c);
 
+/* Types a few characters on behalf of the daemon. */
+int console_type(Console *c, const char *text);
+
 /* Takes in what QEMU wrote before it ended. */
 void console_drain(Console *c);
 

@@ -255,7 +255,7 @@ static void on_qmp_event(const char *name, sd_json_variant *data, void *userdata
                                         streq(why, "guest-panic") ? "the guest panicked" : "stopped");
                 }
         } else if (streq(name, "STOP") && !g->query_pending)
-                g->query_pending = qmp_command(g->qmp, "query-status", on_status) >= 0;
+                g->query_pending = qmp_command(g->qmp, "query-status", NULL, on_status) >= 0;
 }
 
 static void on_qmp_closed(void *userdata) {
@@ -349,11 +349,29 @@ static void tick_starting(Guest *g, const struct unit_status *u) {
         tick_soon(g, TICK_BUSY_USEC);
 }
 
+static void on_break_sent(sd_json_variant *result, void *userdata) {
+        Guest *g = userdata;
+        char letter[2] = {};
+
+        if (!result || g->stop_step == 0)
+                return;
+        letter[0] = STOP_SYSRQ[g->stop_step - 1];
+        (void) console_type(g->console, letter);
+}
+
 static void tick_stopping(Guest *g) {
-        if (g->stop_deadline > 0 && now_usec(CLOCK_MONOTONIC) >= g->stop_deadline) {
-                g->stop_deadline = 0;
+        uint64_t now = now_usec(CLOCK_MONOTONIC);
+
+        if (g->stop_deadline > 0 && now >= g->stop_deadline) {
                 g->stop_forced = true;
-                (void) g->manager->ops->unit_stop(g->manager->system, g->unit);
+                if (g->stop_step < strlen(STOP_SYSRQ) && qmp_is_ready(g->qmp) &&
+                    qmp_command(g->qmp, "chardev-send-break", "{\"id\":\"console\"}", on_break_sent) >= 0) {
+                        g->stop_step++;
+                        g->stop_deadline = now + (g->stop_step < strlen(STOP_SYSRQ) ? STOP_SYSRQ_STEP_USEC : STOP_SYSRQ_END_USEC);
+                } else {
+                        g->stop_deadline = 0;
+                        (void) g->manager->ops->unit_stop(g->manager->system, g->unit);
+                }
         }
         tick_soon(g, TICK_BUSY_USEC);
 }
@@ -718,10 +736,10 @@ int guest_stop(Guest *g, bool force, uint64_t timeout_usec, sd_varlink *link, st
                 g->state.status = GUEST_STOPPING;
                 save(g);
         }
-        if (!force && qmp_command(g->qmp, "system_powerdown", NULL) >= 0) {
+        if (!force && qmp_command(g->qmp, "system_powerdown", NULL, NULL) >= 0) {
                 uint64_t deadline = now_usec(CLOCK_MONOTONIC) + MIN(timeout_usec, (uint64_t) STOP_TIMEOUT_MAX_USEC);
 
-                if (!g->stop_forced && (g->stop_deadline == 0 || deadline < g->stop_deadline))
+                if (g->stop_step == 0 && (g->stop_deadline == 0 || deadline < g->stop_deadline))
                         g->stop_deadline = deadline;
         } else {
                 g->stop_deadline = 0;

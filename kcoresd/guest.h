@@ -11,6 +11,11 @@
 #define LAUNCH_TIMEOUT_USEC (180 * USEC_PER_SEC)
 #define STOP_TIMEOUT_DEFAULT_USEC (60 * USEC_PER_SEC)
 #define STOP_TIMEOUT_MAX_USEC (3600 * USEC_PER_SEC)
+/* A guest that ignores its power button is asked by the kernel's magic SysRq to write its caches back, to
+ * make file systems read-only, and to power off; then it gets a moment before it is killed. */
+#define STOP_SYSRQ "suo"
+#define STOP_SYSRQ_STEP_USEC (2 * USEC_PER_SEC)
+#define STOP_SYSRQ_END_USEC (10 * USEC_PER_SEC)
 #define STOP_WAITERS_MAX 8
 
 struct Guest {
@@ -27,7 +32,8 @@ struct Guest {
         bool query_pending;
         unsigned lost_ticks;
         uint64_t launch_deadline;
-        uint64_t stop_deadline; /* then force is used; 0: none or used already */
+        uint64_t stop_deadline; /* then the next means is tried; 0: none left */
+        unsigned stop_step;     /* letters of STOP_SYSRQ sent */
         bool stop_forced;
         bool remove_when_ended; /* somebody stopped it: no record is kept */
         char *last_words;      /* what QMP said about the end */

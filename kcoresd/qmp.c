@@ -43,7 +43,7 @@ static void fail(Qmp *q) {
         q->handlers.closed(q->userdata);
 }
 
-int qmp_command(Qmp *q, const char *command, qmp_reply_t reply) {
+int qmp_command(Qmp *q, const char *command, const char *arguments, qmp_reply_t reply) {
         _cleanup_free_ char *line = NULL;
         int n;
 
@@ -51,7 +51,7 @@ int qmp_command(Qmp *q, const char *command, qmp_reply_t reply) {
                 return -ENOTCONN;
         if (q->n_pending >= PENDING_MAX)
                 return -ENOBUFS;
-        n = asprintf(&line, "{\"execute\":\"%s\"}\n", command);
+        n = asprintf(&line, "{\"execute\":\"%s\",\"arguments\":%s}\n", command, arguments ?: "{}");
         if (n < 0) {
                 line = NULL;
                 return -ENOMEM;
@@ -83,7 +83,7 @@ static int process_line(Qmp *q, const char *line) {
                 if (q->greeted)
                         return -EBADMSG;
                 q->greeted = true;
-                return qmp_command(q, "qmp_capabilities", on_capabilities);
+                return qmp_command(q, "qmp_capabilities", NULL, on_capabilities);
         }
 
         name = sd_json_variant_by_key(v, "event");

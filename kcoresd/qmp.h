@@ -27,5 +27,6 @@ Qmp *qmp_free(Qmp *q);
 
 bool qmp_is_ready(const Qmp *q);
 
-/* Queues a command without arguments. reply may be NULL. -ENOBUFS if too many are pending. */
-int qmp_command(Qmp *q, const char *command, qmp_reply_t reply);
+/* Sends a command. arguments: a JSON object as text, or NULL; reply may be NULL. -ENOBUFS if too many are
+ * pending. */
+int qmp_command(Qmp *q, const char *command, const char *arguments, qmp_reply_t reply);

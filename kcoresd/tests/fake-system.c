@@ -105,7 +105,8 @@ static void qemu_end(int qmp, const char *reason) {
 
 static void qemu(enum fake_behaviour behaviour, int qmp_listen, int console_listen) {
         int qmp = -1, console = -1;
-        bool booted = false;
+        bool booted = false, broke = false;
+        char sysrq[8] = "";
 
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (behaviour == FAKE_EXIT_AT_ONCE)
@@ -156,6 +157,10 @@ static void qemu(enum fake_behaviour behaviour, int qmp_listen, int console_list
                         }
                         if (strstr(buf, "query-status"))
                                 say(qmp, "{\"return\": {\"status\": \"internal-error\", \"running\": false}}\r\n");
+                        if (strstr(buf, "chardev-send-break") && strstr(buf, "\"console\"")) {
+                                broke = true;
+                                say(qmp, "{\"return\": {}}\r\n");
+                        }
                         if (strstr(buf, "system_powerdown")) {
                                 say(qmp, "{\"return\": {}}\r\n");
                                 if (behaviour == FAKE_GOOD)
@@ -167,6 +172,13 @@ static void qemu(enum fake_behaviour behaviour, int qmp_listen, int console_list
                         if (n <= 0) {
                                 close(console);
                                 console = -1;
+                                continue;
+                        }
+                        if (broke) { /* the character after a break */
+                                broke = false;
+                                strncat(sysrq, (char[]) { buf[0], 0 }, sizeof(sysrq) - strlen(sysrq) - 1);
+                                if (behaviour == FAKE_SYSRQ && streq(sysrq, "suo"))
+                                        qemu_end(qmp, "guest-shutdown");
                                 continue;
                         }
                         (void) !write(console, buf, (size_t) n);

@@ -9,7 +9,8 @@
 
 enum fake_behaviour {
         FAKE_GOOD,           /* boots, powers off when asked */
-        FAKE_DEAF,           /* boots, ignores the power button */
+        FAKE_DEAF,           /* boots, ignores the power button and everything else */
+        FAKE_SYSRQ,          /* boots, ignores the power button, obeys the magic SysRq */
         FAKE_EXIT_AT_ONCE,   /* status 1 before any QMP */
         FAKE_SPEAKS_NONSENSE,/* greets with garbage, stays */
         FAKE_INTERNAL_ERROR, /* boots, then stops with an error */

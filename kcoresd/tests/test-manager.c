@@ -108,7 +108,7 @@ static void call(struct call *c, const char *method, sd_json_variant *parameters
         sd_varlink *link = client(c);
 
         assert_ok(sd_varlink_invoke(link, method, parameters));
-        run_until(&c->done, 20000);
+        run_until(&c->done, 30000);
         sd_varlink_close_unref(link);
 }
 
@@ -350,6 +350,26 @@ static void test_deaf_guest_is_forced(void **state _unused_) {
         assert_true(sd_json_variant_boolean(sd_json_variant_by_key(c.reply, "forced")));
         call_done(&c);
         assert_null(manager_find(manager, "a"));
+}
+
+/* One that has no power button at all still gets to write its disks. */
+static void test_sysrq(void **state _unused_) {
+        _cleanup_(sd_json_variant_unrefp) sd_json_variant *v = NULL;
+        uint64_t start;
+        struct call c;
+
+        fake.behaviour = FAKE_SYSRQ;
+        launch_a(&c);
+        expect_success(&c);
+        call_done(&c);
+        assert_ok(sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("name", "a"), SD_JSON_BUILD_PAIR_UNSIGNED("timeoutUSec", 100000)));
+        start = now_usec(CLOCK_MONOTONIC);
+        call(&c, METHOD_STOP, v);
+        expect_success(&c);
+        assert_true(now_usec(CLOCK_MONOTONIC) - start < 3 * STOP_SYSRQ_STEP_USEC);
+        assert_true(sd_json_variant_boolean(sd_json_variant_by_key(c.reply, "forced")));
+        call_done(&c);
+        assert_int_equal(fake.units[0].status, 0);
 }
 
 static void test_force(void **state _unused_) {
@@ -852,7 +872,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
                 T(test_life), T(test_again_and_again), T(test_console), T(test_console_is_bounded),
-                T(test_console_of_a_sleeper), T(test_too_many_consoles), T(test_deaf_guest_is_forced), T(test_force),
+                T(test_console_of_a_sleeper), T(test_too_many_consoles), T(test_deaf_guest_is_forced), T(test_sysrq), T(test_force),
                 T(test_ends_by_itself), T(test_killed), T(test_realm_error), T(test_kernel_refuses),
                 T(test_systemd_refuses), T(test_qemu_fails), T(test_realm_is_not_made), T(test_memlock_lowered),
                 T(test_check_fails), T(test_nonsense_qemu), T(test_bad_descriptors), T(test_payload_too_big),
