@@ -40,7 +40,9 @@
 	X(APGAKEYLO_EL1, ENC_APGAKEYLO_EL1) X(APGAKEYHI_EL1, ENC_APGAKEYHI_EL1)
 
 #define SAVE(name, reg) to[SYS_##name] = read_sysreg(reg);
-#define LOAD(name, reg) write_sysreg(reg, from[SYS_##name]);
+#define LOAD(name, reg)                         \
+	if (from[SYS_##name] != now[SYS_##name]) \
+		write_sysreg(reg, from[SYS_##name]);
 
 void sysregs_save(uint64_t *to)
 {
@@ -53,7 +55,8 @@ void sysregs_save(uint64_t *to)
 	}
 }
 
-void sysregs_load(const uint64_t *from)
+/* Many are equal on both sides, and a write costs more than a comparison. */
+void sysregs_load(const uint64_t *from, const uint64_t *now)
 {
 	ALWAYS(LOAD)
 	if (features.ras) {

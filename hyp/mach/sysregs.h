@@ -9,7 +9,8 @@
 _Static_assert(SYS_COUNT <= SYS_SLOTS, "one slot per register");
 
 void sysregs_save(uint64_t *to);
-void sysregs_load(const uint64_t *from);
+/* now: what was just saved from this CPU. */
+void sysregs_load(const uint64_t *from, const uint64_t *now);
 /* The saved one, whether or not the REC is loaded. */
 void rec_set_sysreg_saved(uint64_t rec, uint64_t index, uint64_t value);
 

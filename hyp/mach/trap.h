@@ -20,10 +20,10 @@ uint64_t guest_enter(uint64_t *guest);
 
 /*
  * The host: stage 2 on, SMC and ID registers trapped, implementation-defined registers and ACTLR closed, no
- * trap of interrupts.
+ * trap of interrupts, no stage 1 tables in device memory.
  */
 #define HCR_HOST \
-	(HCR_RW | HCR_VM | HCR_SWIO | HCR_TSC | HCR_TID3 | HCR_TIDCP | HCR_TACR | HCR_API | HCR_APK)
+	(HCR_RW | HCR_VM | HCR_PTW | HCR_SWIO | HCR_TSC | HCR_TID3 | HCR_TIDCP | HCR_TACR | HCR_API | HCR_APK)
 /* SVE, SME, trace and AMU closed; FP open. */
 #define CPTR_CLOSED (0x33ffUL | 1UL << 20 | 1UL << 30)
 

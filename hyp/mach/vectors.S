@@ -289,5 +289,8 @@ fp_load:
 	ldr	x1, [x0, #512]
 	ldr	x2, [x0, #520]
 	msr	fpsr, x1
+	mrs	x1, fpcr
+	cmp	x1, x2
+	b.eq	1f
 	msr	fpcr, x2
-	ret
+1:	ret

