@@ -51,6 +51,8 @@ def test_data_is_kept_and_the_realm_goes_on(report):
 @pytest.mark.parametrize("weak", [("host-keeps-page", ())], indirect=True, ids=["host-keeps-page"])
 def test_succeeds_without_the_protection(weak):
     got, lines = attack_by_vmm(weak)
-    for attempt in ("own-read", "own-write", "proc-mem-read", "process-vm-readv", "kernel-copy"):
+    # /proc, ptrace and the like are stopped by KServ before they touch the page: it is untrusted, but it
+    # knows that the access would only fail.
+    for attempt in ("own-read", "own-write", "kernel-copy"):
         assert got[attempt][0] == "got", (attempt, got[attempt])
     assert "changed" in lines

@@ -240,7 +240,7 @@ void wild(const uint8_t *dtb)
 	}
 	flood(RSI_FIRST, 20000);
 	flood(RSI_IPA_STATE_GET, 5000);
-	flood(RSI_HOST_CALL, 500);
+	flood(RSI_HOST_CALL, 100);
 	print("WILD DONE calls=", calls);
 	print(" traps=", traps);
 	print(" bad=", bad);

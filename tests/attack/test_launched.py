@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A guest launched by kcorectl on the full server: root attacks it through its QEMU, and a malicious guest
+(guest/wild.c) is launched like any other."""
+
+import pathlib
+import sys
+import time
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+from guestlib import Console, kcorectl, launch, memory_in_use, tiny_image  # noqa: E402
+
+KERNEL_OFFSET = 0x200000   # of the payload in the guest's RAM
+ATTEMPTS = ["proc-mem-read", "proc-mem-write", "process-vm-readv", "process-vm-writev", "ptrace-read", "ptrace-write"]
+
+pytestmark = pytest.mark.timeout(1800)
+
+
+def wait_gone(server, name, timeout=300):
+    end = time.monotonic() + timeout
+    while kcorectl(server, f"show {name}", check=False)[1] == 0:
+        status = kcorectl(server, f"show {name}", check=False)[0]
+        if status and status["guest"]["status"] != "running":
+            return
+        assert time.monotonic() < end, f"guest {name} does not end: {status}"
+        time.sleep(0.5)
+
+
+def wait_returned(server, before, timeout=60):
+    end = time.monotonic() + timeout
+    while memory_in_use(server) != before:
+        assert time.monotonic() < end, f"{memory_in_use(server)} in use, {before} before"
+        time.sleep(0.5)
+
+
+@pytest.fixture(scope="module")
+def still(boot_shared, tmp_path_factory):
+    """A guest that waits for interrupts for ever: (server, QEMU's process id)."""
+    server = boot_shared()
+    before = memory_in_use(server)
+    image = tmp_path_factory.mktemp("still") / "still.bin"
+    image.write_bytes(tiny_image())
+    server.put(str(image), "/tmp/still.bin")
+    server.put(str(HERE / "host/qemu_attack.py"), "/tmp/qemu_attack.py")
+    launch(server, "still", "--kernel /tmp/still.bin --memory 64M --vcpus 1 --network none")
+    yield server, kcorectl(server, "show still")[0]["runtime"]["pid"]
+    server.run("kcorectl stop --force still", check=False)
+    wait_returned(server, before)
+
+
+@pytest.fixture(scope="module")
+def report(still):
+    server, pid = still
+    out = server.run(f"python3 /tmp/qemu_attack.py {pid} {KERNEL_OFFSET:#x}").stdout
+    return dict(line.split(maxsplit=1) for line in out.splitlines())
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+def test_root_attacks_through_qemu(report, attempt):
+    assert report[attempt] in ("refused EIO", "refused EFAULT"), report
+
+
+def test_guest_and_server_go_on(still, report):
+    server, _ = still
+    assert kcorectl(server, "show still")[0]["guest"]["status"] == "running"
+    assert server.running() and report
+    assert "host: access refused" in server.run("kcorectl log").stdout, "KCore recorded nothing"
+
+
+def test_wild_guest(server, parts):
+    before = memory_in_use(server)
+    server.put(str(parts.directory / "wild.bin"), "/tmp/wild.bin")
+    launch(server, "wild", '--kernel /tmp/wild.bin --append "seed=3 rounds=400" --memory 64M --vcpus 1 --network none')
+    console = Console(server, "wild")
+    try:
+        done = console.expect(r"WILD DONE calls=\w+ traps=\w+ bad=(\w+)", 900)
+        assert done[1] == "0", console.text
+        assert "BAD" not in console.text
+    finally:
+        console.close()
+    wait_gone(server, "wild")
+    server.run("kcorectl stop --force wild", check=False)
+    wait_returned(server, before)
+    assert server.run("echo alive").stdout.strip() == "alive"
