@@ -40,6 +40,10 @@ void cpu_detect(void)
 	features.mpam = id_field(pfr0, 40) != 0 || id_field(id_reg(4, 1), 16) != 0;
 	features.hcx = id_field(mmfr1, 40) != 0;
 	features.fgt = id_field(mmfr0, 56) != 0;
+	write_sysreg(ICC_SRE_EL2, 0xf); /* or there is no ICH_VTR_EL2 */
+	isb();
+	features.ich_vtr = read_sysreg(ICH_VTR_EL2);
+	features.mdcr = mdcr_detect();
 	features.amu = id_field(pfr0, 44) != 0;
 	features.pa_range = id_field(mmfr0, 0) < 5 ? id_field(mmfr0, 0) : 5;
 	if (features.pa_range < 2)
@@ -75,7 +79,7 @@ void cpu_init(struct percpu *p)
 	write_sysreg(vtcr_el2, HOST_VTCR | (features.vmid16 ? 1UL << 19 : 0));
 	write_sysreg(vttbr_el2, host_vttbr());
 	write_sysreg(cptr_el2, CPTR_CLOSED);
-	write_sysreg(mdcr_el2, mdcr_host());
+	write_sysreg(mdcr_el2, features.mdcr);
 	write_sysreg(hstr_el2, 0);
 	write_sysreg(actlr_el2, 0);
 	write_sysreg(cnthctl_el2, 3);

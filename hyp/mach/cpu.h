@@ -67,6 +67,8 @@ struct cpu_features {
 	bool fgt;
 	bool amu;
 	uint64_t pmu;      /* version, 0: none or not the architecture's */
+	uint64_t ich_vtr;
+	uint64_t mdcr;     /* MDCR_EL2 while the host runs */
 	uint64_t pa_range; /* ID_AA64MMFR0_EL1.PARange, at most 5 (48 bits) */
 };
 extern struct cpu_features features;

@@ -27,7 +27,7 @@ uint64_t guest_enter(uint64_t *guest);
 /* SVE, SME, trace and AMU closed; FP open. */
 #define CPTR_CLOSED (0x33ffUL | 1UL << 20 | 1UL << 30)
 
-uint64_t mdcr_host(void);
-uint64_t mdcr_realm(void);
+/* MDCR_EL2 while the host runs. */
+uint64_t mdcr_detect(void);
 
 #endif

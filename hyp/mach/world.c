@@ -20,13 +20,14 @@
 #define MDCR_HPMD (1UL << 17)
 #define MDCR_TTRF (1UL << 19)
 #define MDCR_HCCD (1UL << 23)
+#define MDCR_REALM (MDCR_TPMCR | MDCR_TPM | MDCR_TDA | MDCR_TDOSA | MDCR_TDRA)
 #define PMCR_E 1UL
 
 /*
  * Counters all belong to EL1, and stand still in EL2 where the CPU can do that; profiling and trace buffers belong
  * to nobody (E2PB, E2TB = 0, and no access), trace filters are closed.
  */
-uint64_t mdcr_host(void)
+uint64_t mdcr_detect(void)
 {
 	uint64_t v = 0;
 
@@ -41,16 +42,11 @@ uint64_t mdcr_host(void)
 	return v;
 }
 
-uint64_t mdcr_realm(void)
-{
-	return mdcr_host() | MDCR_TPMCR | MDCR_TPM | MDCR_TDA | MDCR_TDOSA | MDCR_TDRA;
-}
-
 /* ---- virtual GIC interface ---- */
 
 uint64_t ich_vtr(void)
 {
-	return read_sysreg(ICH_VTR_EL2);
+	return features.ich_vtr;
 }
 
 static uint64_t lr_count(void)
@@ -163,7 +159,7 @@ void rec_load(uint64_t rec)
 	CHANGE(ICC_SRE_EL1, 7);
 	vgic_load(rec);
 	write_sysreg(cnthctl_el2, 1); /* counters free, physical timer trapped */
-	write_sysreg(mdcr_el2, mdcr_realm());
+	write_sysreg(mdcr_el2, features.mdcr | MDCR_REALM);
 	CHANGE(vtcr_el2, vtcr_of(rec));
 	write_sysreg(vttbr_el2, rec_get_vmid(rec) << 48 | rec_get_rtt_base(rec));
 	isb();
@@ -187,7 +183,7 @@ void rec_unload(uint64_t rec)
 	write_sysreg(hcr_el2, HCR_HOST);
 	CHANGE(vtcr_el2, HOST_VTCR | (features.vmid16 ? 1UL << 19 : 0));
 	write_sysreg(vttbr_el2, host_vttbr());
-	write_sysreg(mdcr_el2, mdcr_host());
+	write_sysreg(mdcr_el2, features.mdcr);
 	write_sysreg(cnthctl_el2, 3);
 	isb();
 	fp_load(p->host.fp);
