@@ -32,6 +32,11 @@ void cpu_detect(void)
 	uint64_t isar1 = id_reg(6, 1), isar2 = id_reg(6, 2), pfr0 = id_reg(4, 0);
 	uint64_t mmfr0 = id_reg(7, 0), mmfr1 = id_reg(7, 1), dfr0 = id_reg(5, 0);
 
+	features.pa_range = id_field(mmfr0, 0) < 5 ? id_field(mmfr0, 0) : 5;
+	if (features.pa_range < 2)
+		panic("the CPU has fewer than 40 physical address bits");
+	if (id_field(pfr0, 24) == 0)
+		panic("the CPU has no GICv3 system register interface");
 	features.pauth = (isar1 & 0xff000ff0UL) != 0 || (isar2 & 0xf000UL) != 0;
 	features.ras = id_field(pfr0, 28) != 0;
 	features.vmid16 = id_field(mmfr1, 4) == 2;
@@ -45,11 +50,6 @@ void cpu_detect(void)
 	features.ich_vtr = read_sysreg(ICH_VTR_EL2);
 	features.mdcr = mdcr_detect();
 	features.amu = id_field(pfr0, 44) != 0;
-	features.pa_range = id_field(mmfr0, 0) < 5 ? id_field(mmfr0, 0) : 5;
-	if (features.pa_range < 2)
-		panic("the CPU has fewer than 40 physical address bits");
-	if (id_field(pfr0, 24) == 0)
-		panic("the CPU has no GICv3 system register interface");
 }
 
 uint64_t s2_width(void)
