@@ -33,6 +33,13 @@ _shared = []
 _count = 0
 
 
+def _forget_old():
+    """Keeps the logs of the last run only."""
+    for name in kserv.servers():
+        if name.startswith("test-") and not kserv.Server(name).running():
+            kserv.remove(name)
+
+
 def _boot(name, **settings):
     config = kserv.Config(mode=os.environ.get("KCORE_TEST_MODE", "kcore"))
     for key, value in settings.items():
@@ -52,6 +59,7 @@ def _boot(name, **settings):
 def boot_shared():
     """A function that returns the shared server, booted if need be. For
     fixtures that outlive a test; tests take `server`."""
+    _forget_old()
 
     def get():
         if _shared and not _shared[0].running():

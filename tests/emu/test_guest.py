@@ -26,9 +26,12 @@ def guest(boot_shared):
     console.before = before
     try:
         console.log_in(GUEST_BOOT_TIMEOUT)
-        yield console
-    finally:
+    except BaseException:
         console.close()
+        raise
+    yield console
+    console.close()
+    if server.running():
         server.run("kcorectl stop --force stock", check=False)
 
 
