@@ -70,6 +70,7 @@ static unsigned now_cpu;
 static uint64_t changes, checked, held_sum, pin_sum;
 
 jmp_buf *sim_catch;
+void (*sim_while_waiting)(void);
 uint64_t sim_now, sim_vtr, sim_width, sim_id[16][8], sim_events[16];
 bool sim_timer_masked[SIM_CPUS];
 
@@ -142,6 +143,20 @@ static bool claimed(const struct granule *g)
 static bool realm_held(uint64_t rd)
 {
 	return rd != 0 && self()->realm == rd;
+}
+
+/* A CPU is about to wait for a lock: others act. */
+static void let_others(void)
+{
+	void (*others)(void) = sim_while_waiting;
+	unsigned cpu = now_cpu;
+
+	if (others == NULL)
+		return;
+	sim_while_waiting = NULL;
+	others();
+	sim_while_waiting = others;
+	now_cpu = cpu;
 }
 
 bool granule_tracked(uint64_t pa)
@@ -267,6 +282,7 @@ bool realm_lock(uint64_t rd)
 {
 	GUARD(self()->realm == 0, "a second realm is locked");
 	GUARD(self()->locks == 0, "a realm is locked after a claim");
+	let_others();
 	if (!in_dram(rd) || granule(rd)->state != GS_RD)
 		return false;
 	GUARD(granule(rd)->holder == NOBODY, "deadlock on realm %#lx", rd);
@@ -564,6 +580,7 @@ uint64_t smmu_table(uint64_t level, uint64_t ipa)
 
 void host_lock(void)
 {
+	let_others();
 	GUARD(host_holder == NOBODY, "deadlock on the host's tables");
 	took();
 	host_holder = me();
@@ -1115,6 +1132,7 @@ void sim_reset(void)
 	host_holder = NOBODY;
 	now_cpu = 0;
 	sim_catch = NULL;
+	sim_while_waiting = NULL;
 	sim_now = 1000;
 	sim_vtr = 0x90b80003; /* four list registers, 5 bits of priority, 24 bits of id */
 	sim_width = 48;

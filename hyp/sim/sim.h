@@ -60,6 +60,12 @@ void sim_check(void);
 extern jmp_buf *sim_catch;
 _Noreturn void sim_violation(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/*
+ * If set, runs whenever a CPU is about to take a realm lock or the host lock: it may switch CPU and make calls,
+ * as other CPUs do while one waits.
+ */
+extern void (*sim_while_waiting)(void);
+
 /* What the test sets, what it looks at. */
 extern uint64_t sim_now;          /* counter_now() */
 extern uint64_t sim_vtr;          /* ich_vtr() */

@@ -5,7 +5,7 @@
  * usage: fuzz [CALLS [SEED]]
  *
  * Every step is one host call, or one trap of a running REC, on one of four CPUs, with arguments that are
- * sometimes sensible and sometimes wild. After each, all invariants of the simulated machine are checked, and
+ * sometimes sensible and sometimes wild; while it waits for a lock, another CPU may make a call. After each, all invariants of the simulated machine are checked, and
  * pages that return to the host must be zero. Then the same steps run again with other secrets in the realms'
  * registers and pages: the host must see the very same answers and run pages (noninterference). At the end
  * everything is torn down and every granule accounted for. Any violation aborts.
@@ -29,6 +29,8 @@ static uint64_t running[SIM_CPUS], run_page[SIM_CPUS];
 static uint64_t seen; /* what the host has observed in this step */
 static uint64_t tried[64], done[64];
 static bool check;
+static unsigned acting;
+static uint64_t raced;
 
 static uint64_t rnd(void)
 {
@@ -516,6 +518,18 @@ static void realm_step(unsigned cpu)
 	}
 }
 
+/* While a CPU waits for a lock, another one sometimes makes a call. */
+static void race(void)
+{
+	unsigned cpu = (unsigned)below(SIM_CPUS);
+
+	if (!chance(10) || running[cpu] != 0 || cpu == acting)
+		return;
+	raced++;
+	sim_set_cpu(cpu);
+	host_step(cpu);
+}
+
 /* ---- Runs ------------------------------------------------------------------------------------------- */
 
 #define HOST(...) HOST_(__VA_ARGS__, 0, 0, 0, 0, 0)
@@ -585,12 +599,15 @@ static void run(uint64_t calls, uint64_t seed, uint64_t with, uint64_t *record, 
 		unsigned cpu = (unsigned)below(SIM_CPUS);
 
 		seen = 0;
+		acting = cpu;
 		sim_set_cpu(cpu);
 		sim_now += below(5);
+		sim_while_waiting = race;
 		if (running[cpu] != 0)
 			realm_step(cpu);
 		else
 			host_step(cpu);
+		sim_while_waiting = NULL;
 		if (check)
 			sim_check();
 		if (!compare)
@@ -629,6 +646,7 @@ int main(int argc, char **argv)
 		printf("%-24s %9" PRIu64 " of %9" PRIu64 " succeeded\n", names[i], done[i], tried[i]);
 		idle += done[i] == 0;
 	}
+	printf("%" PRIu64 " calls were made while another CPU waited for a lock\n", raced);
 	free(record);
 	if (idle != 0 && calls >= 100000) {
 		printf("%d commands never succeeded: the fuzz does not reach them\n", idle);

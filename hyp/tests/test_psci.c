@@ -198,6 +198,24 @@ static void cpu_on_denied_and_off(void **state)
 	realm_teardown(&r);
 }
 
+/* Only the CPU that was asked about will do. */
+static void wrong_target(void **state)
+{
+	struct realm r;
+
+	(void)state;
+	realm_make(&r);
+	rec_make(&r, true);
+	rec_make(&r, false);
+	rec_make(&r, false);
+	realm_run(&r);
+	rec_go(&r, 0);
+	assert_false(rec_smc(&r, 0, PSCI_CPU_ON_64, 1, 0x5000, 1, 0));
+	EXPECT(RMI_ERROR_INPUT, RMI_PSCI_COMPLETE, r.rec[0], r.rec[2], 0);
+	assert_int_equal(rec_word(r.rec[2], "runnable", 0), 0);
+	EXPECT(RMI_SUCCESS, RMI_PSCI_COMPLETE, r.rec[0], r.rec[1], 0);
+}
+
 static void completion_while_running(void **state)
 {
 	struct realm r;
@@ -243,7 +261,7 @@ static void system_calls(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(answered), TEST(cpu_on_errors),		TEST(cpu_on), TEST(cpu_on_denied_and_off),
+		TEST(answered), TEST(cpu_on_errors),		TEST(cpu_on), TEST(cpu_on_denied_and_off), TEST(wrong_target),
 		TEST(completion_while_running), TEST(system_calls),
 	};
 

@@ -160,9 +160,67 @@ static void exceptions(void **state)
 	sim_trap(r.rec[0], TRAP_IRQ, 0, 0, 0);
 }
 
+/* While REC_ENTER waits for the realm, another CPU takes REC and realm away. */
+static struct realm victim, successor;
+static unsigned step;
+
+static void take_away(void)
+{
+	sim_set_cpu(1);
+	EXPECT(RMI_SUCCESS, RMI_REC_DESTROY, victim.rec[0]);
+	if (step >= 1) {
+		/* its granule becomes a REC of another realm */
+		uint64_t params = params_new(0);
+
+		EXPECT(RMI_SUCCESS, RMI_REC_CREATE, successor.rd, victim.rec[0], params);
+	}
+	if (step >= 2)
+		EXPECT(RMI_SUCCESS, RMI_REALM_DESTROY, victim.rd);
+}
+
+static void lost_race(void **state)
+{
+	(void)state;
+	for (step = 0; step < 3; step++) {
+		sim_reset();
+		machine(NULL);
+		realm_make(&victim);
+		realm_make(&successor);
+		rec_make(&victim, true);
+		realm_run(&victim);
+		sim_while_waiting = take_away;
+		EXPECT(RMI_ERROR_INPUT, step == 1 ? RMI_REC_DESTROY : RMI_REC_ENTER, victim.rec[0], victim.run);
+		sim_while_waiting = NULL;
+		sim_check();
+	}
+}
+
+/* Two CPUs delegate the same page, then give it back. */
+static uint64_t contested;
+
+static void same_page(void)
+{
+	sim_set_cpu(1);
+	EXPECT(RMI_ERROR_INPUT, step == 0 ? RMI_GRANULE_DELEGATE : RMI_GRANULE_UNDELEGATE, contested);
+	EXPECT(RMI_ERROR_INPUT, RMI_DATA_CREATE_UNKNOWN, victim.rd, contested, 0);
+}
+
+static void contested_page(void **state)
+{
+	(void)state;
+	realm_make(&victim);
+	realm_tables(&victim, 0);
+	contested = page();
+	sim_while_waiting = same_page;
+	for (step = 0; step < 2; step++)
+		EXPECT(RMI_SUCCESS, step == 0 ? RMI_GRANULE_DELEGATE : RMI_GRANULE_UNDELEGATE, contested);
+	sim_while_waiting = NULL;
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { TEST(create), TEST(destroy), TEST(id_registers), TEST(exceptions) };
+	const struct CMUnitTest tests[] = { TEST(create), TEST(destroy), TEST(id_registers), TEST(exceptions),
+					     TEST(lost_race), TEST(contested_page) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
