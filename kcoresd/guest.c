@@ -21,6 +21,7 @@
 #define TICK_BUSY_USEC (100 * USEC_PER_MSEC)
 #define TICK_IDLE_USEC (5 * USEC_PER_SEC)
 #define LOST_TICKS_MAX 50
+#define DESCRIBE_WAIT_USEC (100 * USEC_PER_MSEC)
 
 static void tick_soon(Guest *g, uint64_t usec);
 
@@ -95,6 +96,7 @@ Guest *guest_free(Guest *g) {
                 }
         qmp_free(g->qmp);
         console_free(g->console);
+        launch_watch_free(g->watch);
         sd_event_source_disable_unref(g->timer);
         sd_varlink_unref(g->launcher);
         for (size_t i = 0; i < STOP_WAITERS_MAX; i++)
@@ -153,6 +155,7 @@ static void ended(Guest *g, GuestStatus status, const char *reason) {
         g->console = console_free(g->console);
         g->qmp = qmp_free(g->qmp);
         g->timer = sd_event_source_disable_unref(g->timer);
+        g->watch = launch_watch_free(g->watch);
         g->launch_fd = safe_close(g->launch_fd);
         if (asprintf(&stored, "launch-%s", g->state.config.name) < 0)
                 stored = NULL;
@@ -288,9 +291,11 @@ static int launch_progress(Guest *g, char **ret_reason) {
         struct kcore_launch_status s;
         int r;
 
-        if (g->launch_fd < 0) /* lost over a restart: QEMU answers, that must do */
+        if (!g->watch) /* lost over a restart: QEMU answers, that must do */
                 return 1;
-        r = g->manager->ops->launch_status(g->launch_fd, &s);
+        r = launch_watch_get(g->watch, 0, &s);
+        if (r == 0)
+                return 0;
         if (r < 0)
                 return 1;
         if (s.error < 0 || s.state == KCORE_LAUNCH_DEAD) {
@@ -698,6 +703,7 @@ int guest_launch(Manager *m, struct guest_config *c, sd_varlink *link, bool want
         if (stored)
                 m->ops->fd_store(stored, g->launch_fd);
         r = connect_sockets(g);
+        r = r < 0 ? r : launch_watch_new(m->event, m->ops, g->launch_fd, &g->watch);
         if (r < 0) {
                 (void) m->ops->unit_kill(m->system, g->unit);
                 goto fail;
@@ -791,6 +797,8 @@ int guest_load(Manager *m, const char *name, Guest **ret) {
                         g->stop_deadline = now_usec(CLOCK_MONOTONIC) + STOP_TIMEOUT_DEFAULT_USEC;
                 }
                 g->launch_deadline = now_usec(CLOCK_MONOTONIC) + LAUNCH_TIMEOUT_USEC;
+                if (g->launch_fd >= 0)
+                        (void) launch_watch_new(m->event, m->ops, g->launch_fd, &g->watch);
                 (void) connect_sockets(g); /* fails if it ended meanwhile: the first tick sees that */
                 tick_soon(g, 0);
         }
@@ -815,7 +823,7 @@ int guest_describe(Guest *g, sd_json_variant **ret) {
                 return r;
         if (guest_status_is_alive(g->state.status)) {
                 (void) g->manager->ops->unit_query(g->manager->system, g->unit, &u);
-                if (g->launch_fd >= 0 && g->manager->ops->launch_status(g->launch_fd, &s) >= 0) {
+                if (g->watch && launch_watch_get(g->watch, DESCRIBE_WAIT_USEC, &s) > 0) {
                         r = sd_json_buildo(
                                         &realm,
                                         SD_JSON_BUILD_PAIR_STRING("state", kcore_launch_state_to_string(s.state)),

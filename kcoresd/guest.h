@@ -4,11 +4,12 @@
 /* One guest, from launch to the end of its unit. */
 
 #include "console.h"
+#include "launch-watch.h"
 #include "manager.h"
 #include "qmp.h"
 
 /* How long QEMU and the kernel may take to make a realm. */
-#define LAUNCH_TIMEOUT_USEC (180 * USEC_PER_SEC)
+#define LAUNCH_TIMEOUT_USEC (600 * USEC_PER_SEC)
 #define STOP_TIMEOUT_DEFAULT_USEC (60 * USEC_PER_SEC)
 #define STOP_TIMEOUT_MAX_USEC (3600 * USEC_PER_SEC)
 /* A guest that ignores its power button is asked by the kernel's magic SysRq to write its caches back, to
@@ -23,6 +24,7 @@ struct Guest {
         struct guest_state state;
         char *unit, *dir;
         int launch_fd; /* to ask the kernel how the launch stands; -EBADF if lost */
+        LaunchWatch *watch;
 
         Qmp *qmp;
         Console *console;

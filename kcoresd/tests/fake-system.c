@@ -64,6 +64,8 @@ static int launch_segment(int fd, int memfd, uint64_t ipa, uint64_t length) {
 
 static int launch_status(int fd, struct kcore_launch_status *ret) {
         (void) fd;
+        if (fake.status_delay_usec > 0)
+                usleep((useconds_t) fake.status_delay_usec);
         *ret = (struct kcore_launch_status) { .state = KCORE_LAUNCH_ACTIVE, .s2sz = 33, .realm_id = 7 };
         if (fake.launch_error < 0) {
                 ret->state = KCORE_LAUNCH_DEAD;

@@ -23,6 +23,7 @@ struct fake_system {
         enum fake_behaviour behaviour;
         int config_error, segment_error, unit_error; /* injected */
         int launch_error;      /* what the kernel says of the launch, -errno */
+        uint64_t status_delay_usec; /* before the kernel answers a question about a launch */
         uint64_t memlock;      /* limit that units get, 0: what was asked for */
 
         struct kcore_launch_config config; /* last one */

@@ -482,6 +482,32 @@ static void test_realm_is_not_made(void **state _unused_) {
         expect_launch_failure("Cannot allocate memory (RMI command 0x015a answered 1); too little memory is free or may be locked");
 }
 
+/* The kernel answers only when it has made the realm: nobody else may wait for it. */
+static void test_slow_kernel(void **state _unused_) {
+        struct call slow, c;
+        sd_varlink *link;
+        int fd = make_kernel();
+        uint64_t start;
+
+        fake.status_delay_usec = 3 * USEC_PER_SEC;
+        link = launch_begin(&slow, GUEST_A, &fd, 1);
+        run_until(NULL, 500);
+        start = now_usec(CLOCK_MONOTONIC);
+        call(&c, METHOD_LIST, NULL);
+        expect_success(&c);
+        call_done(&c);
+        call_name(&c, METHOD_DESCRIBE, "a");
+        expect_success(&c);
+        call_done(&c);
+        assert_true(now_usec(CLOCK_MONOTONIC) - start < USEC_PER_SEC);
+        assert_false(slow.done);
+        run_until(&slow.done, 10000);
+        expect_success(&slow);
+        call_done(&slow);
+        sd_varlink_close_unref(link);
+        fake.status_delay_usec = 0;
+}
+
 static void test_memlock_lowered(void **state _unused_) {
         fake.memlock = 8 * MIB;
         expect_launch_failure("too little memory may be locked: the guest needs a limit of");
@@ -874,7 +900,7 @@ int main(void) {
                 T(test_life), T(test_again_and_again), T(test_console), T(test_console_is_bounded),
                 T(test_console_of_a_sleeper), T(test_too_many_consoles), T(test_deaf_guest_is_forced), T(test_sysrq), T(test_force),
                 T(test_ends_by_itself), T(test_killed), T(test_realm_error), T(test_kernel_refuses),
-                T(test_systemd_refuses), T(test_qemu_fails), T(test_realm_is_not_made), T(test_memlock_lowered),
+                T(test_systemd_refuses), T(test_qemu_fails), T(test_realm_is_not_made), T(test_slow_kernel), T(test_memlock_lowered),
                 T(test_check_fails), T(test_nonsense_qemu), T(test_bad_descriptors), T(test_payload_too_big),
                 T(test_wrong_parameters), T(test_not_json), T(test_deep_json), T(test_oversized_message),
                 T(test_large_field), T(test_many_clients), T(test_log_is_printable), T(test_status), T(test_restart),
