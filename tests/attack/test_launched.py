@@ -62,11 +62,27 @@ def test_root_attacks_through_qemu(report, attempt):
     assert report[attempt] in ("refused EIO", "refused EFAULT"), report
 
 
+def test_root_attacks_by_physical_address(still, report, parts):
+    """KServ stops the attempts above by itself. Here root loads a kernel module that does not ask it: KCore
+    refuses, and records it."""
+    server, _ = still
+    pa = int(report["pa"], 16)
+    assert pa >= 0x40000000, "the kernel does not tell the page's address"
+    for name in ("attack", "kcore_attack.ko"):
+        server.put(str(parts.directory / name), f"/tmp/{name}")
+    page = f"{pa:x}"
+    commands = [f"rd l {page} 8", f"wr l {page} eeeeeeeeeeeeeeee", f"urd {page} 8", f"uwr {page} eeeeeeeeeeeeeeee"]
+    out = server.run("chmod +x /tmp/attack; /tmp/attack /tmp/kcore_attack.ko",
+                     input="".join(c + "\n" for c in commands) + "quit\n").stdout
+    answers = [line.split()[1] for line in out.splitlines() if line.startswith("@ ")]
+    assert answers == ["ready", "EFAULT", "EFAULT", "SIGBUS", "SIGBUS"], out
+    assert f"host: access refused: ipa, syndrome: 0x{page}" in server.run("kcorectl log").stdout
+
+
 def test_guest_and_server_go_on(still, report):
     server, _ = still
     assert kcorectl(server, "show still")[0]["guest"]["status"] == "running"
     assert server.running() and report
-    assert "host: access refused" in server.run("kcorectl log").stdout, "KCore recorded nothing"
 
 
 def test_wild_guest(server, parts):

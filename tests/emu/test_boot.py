@@ -162,3 +162,14 @@ def test_reboot_and_poweroff(boot):
     assert s.wait_end(120), s._tail()
     assert "reboot: Power down" in s.console_text()
     assert s.complaints() == []
+
+
+@pytest.mark.parametrize("cpu, cpus", [("cortex-a53", 1), ("max,pauth-impdef=on", 4)])
+def test_other_cpus(boot, cpu, cpus):
+    """An Armv8.0 CPU, alone, and one with everything that QEMU knows."""
+    s = boot(cpu=cpu, cpus=cpus, memory="1G", guest_image="")
+    assert "CPU: All CPU(s) started at EL1" in s.run("dmesg").stdout
+    assert s.run("nproc").stdout.strip() == str(cpus)
+    s.run("dd if=/dev/urandom of=/var/tmp/a bs=1M count=8 status=none && dd if=/var/tmp/a of=/var/tmp/b bs=64k oflag=direct status=none"
+          " && cmp /var/tmp/a /var/tmp/b", timeout=300)
+    assert s.complaints() == []

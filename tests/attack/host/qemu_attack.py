@@ -3,7 +3,7 @@
 
     qemu_attack.py PID OFFSET      OFFSET of the page in the guest's RAM
 
-Prints one line per attempt: NAME refused ERRNO, or NAME got BYTES.
+Prints the page's physical address as "pa HEX", and one line per attempt: NAME refused ERRNO, or NAME got BYTES.
 """
 
 import ctypes
@@ -61,6 +61,9 @@ def traced(request, pid, address, data):
 
 def main():
     pid, address = int(sys.argv[1]), guest_ram(int(sys.argv[1])) + int(sys.argv[2], 0)
+    with open(f"/proc/{pid}/pagemap", "rb") as pagemap:
+        pagemap.seek(address // 4096 * 8)
+        print("pa", hex((int.from_bytes(pagemap.read(8), "little") & (1 << 55) - 1) * 4096))
     fd = os.open(f"/proc/{pid}/mem", os.O_RDWR)
     attempt("proc-mem-read", lambda: os.pread(fd, 8, address))
     attempt("proc-mem-write", lambda: bytes([os.pwrite(fd, b"\xee" * 8, address)]))
