@@ -176,7 +176,8 @@ class Server:
         if config is None:
             try:
                 with open(self.path("config.json"), encoding="utf-8") as f:
-                    self.config = Config(**json.load(f))
+                    known = {field.name for field in dataclasses.fields(Config)}
+                    self.config = Config(**{k: v for k, v in json.load(f).items() if k in known})
             except FileNotFoundError:
                 raise ServerError(f"there is no server '{name}'") from None
 
@@ -282,7 +283,7 @@ class Server:
                 self.config.port = free_port()
             with open(self.path("config.json"), "w", encoding="utf-8") as f:
                 json.dump(dataclasses.asdict(self.config), f, indent=1)
-            open(self.path("console.log"), "w").close()
+            open(self.path("console.log"), "w", encoding="utf-8").close()
             self._read_from = 0
 
             def in_child():
@@ -298,8 +299,6 @@ class Server:
                     env={**os.environ, "TMPDIR": self.dir})
             with open(self.path("pid"), "w", encoding="utf-8") as f:
                 print(self.process.pid, file=f)
-            with open(self.path("console.log"), "a", encoding="utf-8"):
-                pass
         finally:
             os.close(lock)
         self.started = time.monotonic()
