@@ -18,10 +18,10 @@
 #include "../libkcore/io.kcore.Manager.h"
 #include "socket-util.h"
 
-#define TICK_BUSY_USEC (100 * USEC_PER_MSEC)
+#define TICK_BUSY_USEC (200 * USEC_PER_MSEC)
 #define TICK_IDLE_USEC (5 * USEC_PER_SEC)
 #define LOST_TICKS_MAX 50
-#define DESCRIBE_WAIT_USEC (100 * USEC_PER_MSEC)
+#define DESCRIBE_WAIT_USEC (500 * USEC_PER_MSEC)
 
 static void tick_soon(Guest *g, uint64_t usec);
 

@@ -21,12 +21,11 @@ struct unit_request {
 };
 
 struct unit_status {
-        bool exists;      /* the service manager knows the unit */
         bool alive;       /* active, activating or deactivating */
         pid_t main_pid;
         bool failed;      /* ended, and not well */
-        char result[32];  /* systemd's word: "success", "exit-code", "signal", ... */
-        int exit_code;    /* CLD_EXITED, CLD_KILLED, ... */
+        char result[32];  /* if failed, systemd's word: "exit-code", "signal", ... */
+        int exit_code;    /* if failed: CLD_EXITED, CLD_KILLED, ... */
         int exit_status;
         uint64_t memlock; /* of the main process, 0 if unknown */
 };

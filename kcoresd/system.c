@@ -193,13 +193,28 @@ static int get_string(sd_bus *bus, const char *path, const char *interface, cons
         return 0;
 }
 
+/* A drop-in may have lowered the limit that we asked for: believe the process. 0 if it can not be read. */
+static uint64_t process_memlock(uint32_t pid) {
+        _cleanup_free_ char *file = NULL, *text = NULL;
+        const char *p;
+
+        if (asprintf(&file, "/proc/%u/limits", pid) < 0) {
+                file = NULL;
+                return 0;
+        }
+        if (read_small_file(file, 64 * KIB, &text) < 0 || !(p = strstr(text, "Max locked memory")))
+                return 0;
+        p += strlen("Max locked memory");
+        p += strspn(p, " ");
+        return *p == 'u' ? UINT64_MAX : strtoull(p, NULL, 10);
+}
+
+/* This is asked several times a second while a guest starts or stops: as few calls as possible. */
 static int unit_query(void *system, const char *unit, struct unit_status *ret) {
         static const char service[] = "org.freedesktop.systemd1.Service";
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_free_ char *path = NULL;
         struct unit_status s = {};
         char active[32];
-        const char *path;
         uint32_t pid = 0;
         sd_bus *bus;
         int r;
@@ -207,42 +222,26 @@ static int unit_query(void *system, const char *unit, struct unit_status *ret) {
         r = get_bus(system, &bus);
         if (r < 0)
                 return r;
-        r = sd_bus_call_method(bus, DESTINATION, MANAGER_PATH, MANAGER_INTERFACE, "GetUnit", &error, &reply, "s", unit);
-        if (r < 0) {
-                if (!sd_bus_error_has_name(&error, "org.freedesktop.systemd1.NoSuchUnit"))
-                        return r;
-                *ret = s;
-                return 0;
-        }
-        r = sd_bus_message_read(reply, "o", &path);
+        /* systemd answers for a unit that it does not know, too: "inactive". */
+        r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path);
+        r = r < 0 ? r : get_string(bus, path, "org.freedesktop.systemd1.Unit", "ActiveState", active, sizeof(active));
         if (r < 0)
                 return r;
-
-        r = get_string(bus, path, "org.freedesktop.systemd1.Unit", "ActiveState", active, sizeof(active));
-        if (r < 0)
-                return r;
-        s.exists = true;
         s.alive = !streq(active, "inactive") && !streq(active, "failed");
         s.failed = streq(active, "failed");
-        r = get_string(bus, path, service, "Result", s.result, sizeof(s.result));
-        r = r < 0 ? r : sd_bus_get_property_trivial(bus, DESTINATION, path, service, "MainPID", NULL, 'u', &pid);
-        r = r < 0 ? r : sd_bus_get_property_trivial(bus, DESTINATION, path, service, "ExecMainCode", NULL, 'i', &s.exit_code);
-        r = r < 0 ? r : sd_bus_get_property_trivial(bus, DESTINATION, path, service, "ExecMainStatus", NULL, 'i', &s.exit_status);
-        if (r < 0)
-                return r;
-        s.main_pid = (pid_t) pid;
-        if (pid > 0) {
-                /* A drop-in may have lowered the limit that we asked for: believe the process. */
-                _cleanup_free_ char *file = NULL, *text = NULL;
-                const char *p;
-
-                if (asprintf(&file, "/proc/%u/limits", pid) < 0)
-                        file = NULL;
-                if (file && read_small_file(file, 64 * KIB, &text) >= 0 && (p = strstr(text, "Max locked memory"))) {
-                        p += strlen("Max locked memory");
-                        p += strspn(p, " ");
-                        s.memlock = *p == 'u' ? UINT64_MAX : strtoull(p, NULL, 10);
-                }
+        if (s.alive) {
+                r = sd_bus_get_property_trivial(bus, DESTINATION, path, service, "MainPID", NULL, 'u', &pid);
+                if (r < 0)
+                        return r;
+                s.main_pid = (pid_t) pid;
+                if (pid > 0)
+                        s.memlock = process_memlock(pid);
+        } else if (s.failed) {
+                r = get_string(bus, path, service, "Result", s.result, sizeof(s.result));
+                r = r < 0 ? r : sd_bus_get_property_trivial(bus, DESTINATION, path, service, "ExecMainCode", NULL, 'i', &s.exit_code);
+                r = r < 0 ? r : sd_bus_get_property_trivial(bus, DESTINATION, path, service, "ExecMainStatus", NULL, 'i', &s.exit_status);
+                if (r < 0)
+                        return r;
         }
         *ret = s;
         return 0;

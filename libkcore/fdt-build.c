@@ -78,20 +78,43 @@ static void prop_cells(struct builder *b, const char *name, const uint32_t *cell
 /* A "compatible" list is strings with their NULs, one after the other. */
 #define PROP_STRINGS(b, name, literal) STEP(b, fdt_property((b)->fdt, (name), (literal), sizeof(literal)))
 
+/* Is there an option of this name, up to and with its "=", on a kernel's command line? */
+static bool has_option(const char *args, const char *option) {
+        size_t n = strlen(option);
+
+        for (const char *p = strempty(args); (p = strstr(p, option)); p += n)
+                if (p == strempty(args) || p[-1] == ' ')
+                        return true;
+        return false;
+}
+
+/* All of a realm's device I/O goes through Linux's bounce buffers, which it sizes for machines that hardly
+ * ever use them (1/1024 of memory): a disk's first large request would wait for ever. In slots of 2 KiB.
+ * Linux takes its own default, 32768, for "not given", so that number is avoided. */
+static uint64_t swiotlb_slots(uint64_t ram_size) {
+        uint64_t size = ram_size / 16;
+
+        if (size < 8 * MIB)
+                size = 8 * MIB;
+        if (size > 256 * MIB)
+                size = 256 * MIB;
+        return size == 64 * MIB ? 32768 + 128 : size / (2 * KIB);
+}
+
 static void chosen(struct builder *b, const struct fdt_input *in) {
         const struct guest_layout *l = in->layout;
         _cleanup_free_ char *args = NULL;
-        int n;
+        char earlycon[64] = "", swiotlb[32] = "";
 
         /* Before Linux knows that it is a realm it maps the early console at the address it is told:
          * devices answer at their unprotected alias only. */
         if (in->earlycon)
-                n = asprintf(
-                                &args, "earlycon=pl011,mmio32,0x%" PRIx64 "%s%s", VIRT_UART_BASE | l->shared_offset,
-                                isempty(in->bootargs) ? "" : " ", strempty(in->bootargs));
-        else
-                n = asprintf(&args, "%s", strempty(in->bootargs));
-        if (n < 0) {
+                snprintf(earlycon, sizeof(earlycon), "earlycon=pl011,mmio32,0x%" PRIx64 " ",
+                         VIRT_UART_BASE | l->shared_offset);
+        if (!has_option(in->bootargs, "swiotlb="))
+                snprintf(swiotlb, sizeof(swiotlb), "%sswiotlb=%" PRIu64, isempty(in->bootargs) ? "" : " ",
+                         swiotlb_slots(l->ram_size));
+        if (asprintf(&args, "%s%s%s", earlycon, strempty(in->bootargs), swiotlb) < 0) {
                 args = NULL;
                 b->error = -FDT_ERR_NOSPACE;
                 return;

@@ -11,7 +11,7 @@
 struct fdt_input {
         const struct guest_layout *layout;
         unsigned vcpus;
-        const char *bootargs; /* may be NULL */
+        const char *bootargs; /* may be NULL; swiotlb= is added, from the memory size, if it is not there */
         bool earlycon;        /* add earlycon=, at the UART's unprotected alias */
 };
 

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -111,11 +112,31 @@ static int qemu_probe(const char *qemu, char *line, size_t size) {
         return 0;
 }
 
+/* Starting QEMU for its version takes a second on a slow machine: it is done once for each binary. */
+static int qemu_version_line(const char *qemu, char line[static 256]) {
+        static struct stat known;
+        static char known_line[256];
+        struct stat st;
+        int r;
+
+        if (stat(qemu, &st) < 0)
+                return -errno;
+        if (st.st_ino != known.st_ino || st.st_dev != known.st_dev || st.st_size != known.st_size ||
+            memcmp(&st.st_mtim, &known.st_mtim, sizeof(st.st_mtim)) != 0) {
+                r = qemu_probe(qemu, known_line, sizeof(known_line));
+                known = r < 0 ? (struct stat) {} : st;
+                if (r < 0)
+                        return r;
+        }
+        memcpy(line, known_line, 256);
+        return 0;
+}
+
 static void read_qemu(const char *qemu, struct platform_facts *f) {
         static const char prefix[] = "QEMU emulator version ";
         char line[256];
 
-        f->qemu_error = qemu_probe(qemu, line, sizeof(line));
+        f->qemu_error = qemu_version_line(qemu, line);
         if (f->qemu_error < 0)
                 return;
         f->qemu_error = qemu_version_parse(line, &f->qemu_version);

@@ -79,7 +79,7 @@ static void test_content(void **state _unused_) {
         expect("s", "/cpus/cpu@0", "enable-method", "psci");
         expect("s", "/cpus/cpu@1", "enable-method", "psci");
         expect("x", "/cpus/cpu@1", "reg", "1");
-        expect("s", "/chosen", "bootargs", "root=/dev/vda \"quoted\" ro");
+        expect("s", "/chosen", "bootargs", "root=/dev/vda \"quoted\" ro swiotlb=16384");
         expect("s", "/chosen", "stdout-path", "/pl011@9000000");
         expect("x", "/chosen", "linux,initrd-start", "0 42a00000");
         expect("x", "/chosen", "linux,initrd-end", "0 42d00000");
@@ -144,7 +144,31 @@ static void test_clusters_and_large_memory(void **state _unused_) {
         write_dtb(&(struct fdt_input) { .layout = &l, .vcpus = 18, .earlycon = true, .bootargs = "x" });
         expect("x", "/memory@40000000", "reg", "0 40000000 1 80000000");
         expect("x", "/cpus/cpu@101", "reg", "101");
-        expect("s", "/chosen", "bootargs", "earlycon=pl011,mmio32,0x209000000 x");
+        expect("s", "/chosen", "bootargs", "earlycon=pl011,mmio32,0x209000000 x swiotlb=131072");
+}
+
+/* Without enough of them a guest's first large disk request waits for ever; the tenant's own number stands. */
+static void test_bounce_buffers(void **state _unused_) {
+        static const struct {
+                uint64_t memory;
+                const char *given, *want;
+        } cases[] = {
+                { 64 * MIB, "ro", "ro swiotlb=4096" },
+                { 512 * MIB, NULL, "swiotlb=16384" },
+                { 1 * GIB, "ro", "ro swiotlb=32896" }, /* 32768 is Linux's "not given" */
+                { 64 * GIB, "ro", "ro swiotlb=131072" },
+                { 512 * MIB, "swiotlb=77 ro", "swiotlb=77 ro" },
+                { 512 * MIB, "ro swiotlb=77,force", "ro swiotlb=77,force" },
+                { 512 * MIB, "noswiotlb=1", "noswiotlb=1 swiotlb=16384" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                struct guest_layout l;
+
+                plan(cases[i].memory, 0, &l);
+                write_dtb(&(struct fdt_input) { .layout = &l, .vcpus = 1, .bootargs = cases[i].given });
+                expect("s", "/chosen", "bootargs", cases[i].want);
+        }
 }
 
 static void test_same_input_same_bytes(void **state _unused_) {
@@ -180,6 +204,7 @@ int main(void) {
                 cmocka_unit_test(test_interrupt_map),
                 cmocka_unit_test(test_absent_parts),
                 cmocka_unit_test(test_clusters_and_large_memory),
+                cmocka_unit_test(test_bounce_buffers),
                 cmocka_unit_test(test_same_input_same_bytes),
                 cmocka_unit_test(test_too_large),
         };
