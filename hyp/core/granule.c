@@ -71,6 +71,10 @@ void granule_add_refs(uint64_t pa, uint64_t n)
 /* Drop the pins of n pages (at most 512) from pa on. */
 void ns_put_pages(uint64_t pa, uint64_t n)
 {
+	if (n == 1) {
+		ns_put(pa);
+		return;
+	}
 	for (uint64_t i = 0; i < PT_SLOTS; i++) {
 		if (i < n) {
 			ns_put(pa + (i << 12));
@@ -83,6 +87,10 @@ bool ns_get_pages(uint64_t pa, uint64_t n)
 {
 	uint64_t got = 0;
 
+	if (n == 1) {
+		bool one = ns_get(pa);
+		return one;
+	}
 	for (uint64_t i = 0; i < PT_SLOTS; i++) {
 		if (i < n && got == i) {
 			bool ok = ns_get(pa + (i << 12));
