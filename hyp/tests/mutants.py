@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Take one protection after the other out of the core: a test or the fuzzer must notice each.
+
+usage: mutants.py [NUMBER...]        (in the source tree; needs gcc, cmocka, libcrypto; minutes)
+
+Each mutant replaces one piece of text in one file of hyp/core.  Survivors are
+missing tests.  A piece that is no longer found counts as a survivor, too.
+"""
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+HYP = pathlib.Path(__file__).resolve().parent.parent
+CORE = """granule hostmem s2tt rtt measure realm data rec vgic vtimer psci rsi
+exit rmi""".split()
+TESTS = "granule rtt realm data rec vgic vtimer psci rsi exit rmi".split()
+FLAGS = ["-std=gnu17", "-O1"] + [f"-I{HYP / d}" for d in ("core", "include", "mach", "sim")]
+FUZZ = ["40000", "3"]
+
+# What is wrong with it, file, text, its replacement.
+MUTANTS = [
+    ('a page that a realm maps is delegated', 'hostmem',
+     '\tif (refs != 0) {\n\t\tgranule_release(pa);',
+     '\tif (refs != 0 && refs == 0) {\n\t\tgranule_release(pa);'),
+    ("the SMMU's TLB is forgotten", 'hostmem',
+     '\tsmmu_tlbi(pa);\n',
+     '\t\n'),
+    ("the host's TLB is forgotten", 'hostmem',
+     '\tif (table) {\n\t\ttlbi_host(pa);\n\t} else',
+     '\tif (table) {\n\t} else'),
+    ('a delegated page is not wiped', 'hostmem',
+     '\thost_unlock();\n\tzero_granule(pa);',
+     '\thost_unlock();\n'),
+    ('a returned page is not wiped', 'granule',
+     '\tzero_granule(pa);\n',
+     ''),
+    ('a table with live entries is destroyed', 'rtt',
+     '\tif (refs != 0) {\n\t\terror = error_rtt(level);',
+     '\tif (refs == 513) {\n\t\terror = error_rtt(level);'),
+    ('a host page is unpinned before the TLB forgets it', 'rtt',
+     '\ttlbi_realm(vmid, ipa);\n\tns_put_pages',
+     '\tns_put_pages'),
+    ('a host page is mapped unpinned', 'rtt',
+     '\tok = ns_get_pages(pa, pages);\n\tif (!ok) {\n\t\treturn RMI_ERROR_INPUT;\n\t}\n',
+     ''),
+    ("a table's pins are lost", 'rtt',
+     '\trtt_drop_ns(level, child);\n',
+     ''),
+    ('the host maps a page in the protected half', 'rtt',
+     '\treturn bounded && !protected && aligned && level >= start;',
+     '\treturn bounded && aligned && level >= start && (protected || !protected);'),
+    ('a table that is not uniform is folded', 'rtt',
+     '\tbool same = rtt_uniform(child, level, parent);',
+     '\tbool same = true;'),
+    ('a block that is not aligned is folded', 'rtt',
+     '\tif (!aligned && (kind == S2K_ASSIGNED',
+     '\tif (false && !aligned && (kind == S2K_ASSIGNED'),
+    ('a block is split without invalidation', 'rtt',
+     '\tif (valid) {\n\t\ts2_break(w.table, w.slot, 0);\n\t\ttlbi_realm(vmid, ipa);\n\t}\n',
+     '\tif (valid) {\n\t\ts2_break(w.table, w.slot, 0);\n\t}\n'),
+    ('a table is unlinked without invalidation', 'rtt',
+     '\ts2_break(w.table, w.slot, 0);\n\ttlbi_realm_all(vmid);\n',
+     '\ts2_break(w.table, w.slot, 0);\n'),
+    ("a realm's page is put anywhere", 'data',
+     '\treturn protected && aligned;',
+     '\treturn aligned && (protected || !protected);'),
+    ("a page is taken while in the realm's TLB", 'data',
+     '\t\ts2_break(w.table, w.slot, left);\n\t\ttlbi_realm(vmid, ipa);',
+     '\t\ts2_break(w.table, w.slot, left);'),
+    ('RIPAS changes while the REC runs', 'data',
+     '\tif (running != 0) {',
+     '\tif (running == 7) {'),
+    ('a page is not counted', 'data',
+     '\tgranule_add_refs(w.table, 1);\n',
+     ''),
+    ("another realm's REC is used", 'data',
+     '\tif (owner == rd) {\n\t\tr = rtt_set',
+     '\tif (owner != 0) {\n\t\tr = rtt_set'),
+    ('a page is added to a running realm', 'data',
+     '\tif (state != REALM_NEW) {\n\t\tuint64_t error',
+     '\tif (state == 9) {\n\t\tuint64_t error'),
+    ('a realm with RECs is destroyed', 'realm',
+     '\tif (recs != 0 || !unused) {',
+     '\tif (recs != 0 && !unused) {'),
+    ('two realms have one VMID', 'realm',
+     '\tok = vmid_claim(p.vmid);\n',
+     '\tok = vmid_claim(p.vmid);\n\tok = true;\n'),
+    ('start tables are not aligned', 'realm',
+     '\tif ((p.rtt_base & ((tables << 12) - 1)) != 0) {',
+     '\tif (false) {'),
+    ('a running REC is destroyed', 'rec',
+     '\tif (running != 0) {\n\t\trealm_unlock(rd);',
+     '\tif (running == 7) {\n\t\trealm_unlock(rd);'),
+    ('a REC is used that has changed hands', 'rec',
+     '\tif (owner != rd) {\n\t\trealm_unlock',
+     '\tif (owner == 1) {\n\t\trealm_unlock'),
+    ('any list register is allowed', 'vgic',
+     '\tif ((lr & (ICH_LR_HW | ',
+     '\tif ((lr & (0 | '),
+    ('one interrupt twice', 'vgic',
+     '\treturn !seen;',
+     '\treturn seen || !seen;'),
+    ('any ICH_HCR is allowed', 'vgic',
+     '\tbool good = (hcr & ~ICH_HCR_HOST) == 0;',
+     '\tbool good = hcr == hcr;'),
+    ('a fault shows a register', 'exit',
+     '\trun_out_hpfar(hpfar & HPFAR_IPA_MASK);\n\trec_set_last_esr(rec, esr & ESR_SHOW);',
+     '\trun_out_hpfar(hpfar & HPFAR_IPA_MASK);\n\trun_out_gpr(0, rec_get_gpr(rec, 20));\n\trec_set_last_esr(rec, esr & ESR_SHOW);'),
+    ('the host emulates a protected access', 'exit',
+     '\trec_set_last_esr(rec, esr & ESR_SHOW);',
+     '\trec_set_last_esr(rec, esr);'),
+    ('a REC runs that waits for PSCI', 'exit',
+     '\tif (runnable == 0 || pending != 0) {',
+     '\tif (runnable == 0) {'),
+    ('the run page stays pinned', 'exit',
+     '\tns_put(run);\n}\n\n/* Leave with',
+     '}\n\n/* Leave with'),
+    ('PSCI_COMPLETE with the wrong target', 'psci',
+     '\tif (pending == 0 || want != index) {',
+     '\tif (pending == 0) {'),
+    ("PSCI_COMPLETE with another realm's REC", 'psci',
+     '\tif (owner == rd) {\n\t\tresult = psci',
+     '\tif (owner != 0) {\n\t\tresult = psci'),
+    ('PSCI_COMPLETE of a running caller', 'psci',
+     '\tif (busy != 0) {',
+     '\tif (busy == 7) {'),
+    ('a RIPAS request leaves the protected half', 'rsi',
+     '\tif (ripas > RMI_RIPAS_RAM || !aligned || top <= base || !inside) {',
+     '\tif (ripas > RMI_RIPAS_RAM || !aligned || top <= base) {'),
+    ('the configuration goes to no page', 'rsi',
+     '\tif (page.result == IPA_OK) {\n\t\trsi_config_write',
+     '\tif (page.result != IPA_EMPTY) {\n\t\trsi_config_write'),
+    ('a host call is answered twice', 'rsi',
+     '\trec_set_host_call(rec, 0);\n',
+     ''),
+]
+
+
+def compile_to(directory, name, source):
+    target = directory / f"{name}.o"
+    subprocess.run(["gcc", *FLAGS, "-w", "-c", source, "-o", target], check=True)
+    return target
+
+
+def link(program, objects, *libraries):
+    subprocess.run(["gcc", *objects, *libraries, "-o", program], check=True)
+
+
+def fails(command):
+    return subprocess.run(command, capture_output=True, check=False).returncode != 0
+
+
+def noticed(directory, core, common):
+    """The tests that fail with these objects of the core."""
+    found = []
+    program = directory / "program"
+    link(program, [common["fuzz"], common["sim"], *core], "-lcrypto")
+    if fails([program, *FUZZ]):
+        found.append("fuzz")
+    for test in TESTS:
+        link(program, [common[test], common["util"], common["sim"], *core], "-lcmocka", "-lcrypto")
+        if fails([program]):
+            found.append(test)
+    return found
+
+
+def main():
+    numbers = [int(n) for n in sys.argv[1:]] or range(len(MUTANTS))
+    survivors = 0
+    with tempfile.TemporaryDirectory() as name:
+        directory = pathlib.Path(name)
+        core = {c: compile_to(directory, c + "_core", HYP / "core" / f"{c}.c") for c in CORE}
+        common = {t: compile_to(directory, t, HYP / "tests" / f"test_{t}.c") for t in TESTS}
+        common["fuzz"] = compile_to(directory, "fuzz", HYP / "tests" / "fuzz.c")
+        common["util"] = compile_to(directory, "util", HYP / "tests" / "util.c")
+        common["sim"] = compile_to(directory, "sim", HYP / "sim" / "sim.c")
+        if noticed(directory, core.values(), common):
+            print("the core itself fails its tests")
+            return 1
+        for number in numbers:
+            what, file, old, new = MUTANTS[number]
+            text = (HYP / "core" / f"{file}.c").read_text(encoding="ascii")
+            found = []
+            if old in text:
+                source = directory / "mutant.c"
+                source.write_text(text.replace(old, new, 1), encoding="ascii")
+                mutant = compile_to(directory, "mutant", source)
+                found = noticed(directory, [mutant if c == file else o for c, o in core.items()], common)
+            survivors += not found
+            print(f"{number:2} {file:8} {what}: {', '.join(found) or 'SURVIVED'}", flush=True)
+    print(f"{len(numbers) - survivors} noticed, {survivors} survived")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
