@@ -124,7 +124,8 @@ struct kcore_launch_segment {
 
 /*
  * KCORE_LAUNCH_STATUS: where the launch stands.  Never fails once the pointer
- * is good.
+ * is good, and never waits: while the realm is being made (state CREATED) the
+ * page counts show how far it is.  vcpus and exits may lag behind then.
  *
  * The kernel does not know the realm initial measurement (RIM): KCore computes
  * it and tells it to the realm alone (RSI).  It can be predicted from config
