@@ -7,6 +7,9 @@
 #include "layout.h"
 #include "qemu-cmdline.h"
 
+/* kcore_sys_info.core_features: KCORE_VERSION_DMA of hyp/include/kcore.h */
+#define CORE_FEATURE_DMA (1ULL << 0)
+
 struct verdict {
         bool ok;
         char *message;
@@ -68,6 +71,13 @@ static int check_device(const struct platform_facts *f, const struct platform_ne
                            f->info.api_version, (unsigned) KCORE_API_VERSION);
         return say(v, true, "core version %s, interface version %u",
                    format_core_version(version, f->info.core_version), f->info.api_version);
+}
+
+/* Are the devices confined by an SMMU? Without one the core refuses to make realms. */
+static int check_dma(const struct platform_facts *f, const struct platform_needs *n _unused_, struct verdict *v) {
+        if (!(f->info.core_features & CORE_FEATURE_DMA))
+                return say(v, false, "KCore found no SMMU that it can use: devices could read guests, so it makes none");
+        return say(v, true, "an SMMU confines the devices");
 }
 
 /* QEMU probes CPU features with an ordinary VM: without /dev/kvm it does not start. */
@@ -136,10 +146,12 @@ static const struct {
         { "kernel", "machine", "kernel with KCore support",
           "Install the KServ kernel package and boot it.", check_kernel },
         { "core", "kernel", "KCore at EL2",
-          "Boot kcore.bin with the kernel as its boot module, on firmware that starts it at EL2 and describes an "
-          "SMMUv3: KCore does not start without one.", check_core },
+          "Boot kcore.bin with the kernel as its boot module, on firmware that starts it at EL2.", check_core },
         { "device", "core", "access to " KCORE_DEVICE,
           "Run as root; if versions differ, install kernel and userland of the same release.", check_device },
+        { "dma", "device", "DMA protection",
+          "Use a machine whose firmware describes one SMMUv3 with stage 2 (QEMU: -M virt,iommu=smmuv3); KCore's log "
+          "says what was wrong with it.", check_dma },
         { "kvm", "core", "/dev/kvm for QEMU's probing",
           "Boot a KServ kernel with CONFIG_KVM, and without kvm-arm.mode=none.", check_kvm },
         { "memory", "core", "free memory",

@@ -18,7 +18,7 @@ void fake_reset(void) {
                         .machine = "aarch64",
                         .release = "6.12.0-kcore",
                         .kernel_support = 1,
-                        .info = { .api_version = KCORE_API_VERSION, .core_version = 0x10000, .counters = 2 },
+                        .info = { .api_version = KCORE_API_VERSION, .core_version = 0x10000, .core_features = 1, .counters = 2 },
                         .kvm_present = true,
                         .qemu_version = 100013,
                         .qemu_version_string = "10.0.13",

@@ -180,6 +180,13 @@ static const char *status_of(const char *name) {
         return g ? guest_status_to_string(g->state.status) : "none";
 }
 
+/* Until the guest has that status, however busy this machine is. */
+static void wait_for_status(const char *name, const char *status) {
+        for (int i = 0; i < 1500 && !streq(status_of(name), status); i++)
+                run_until(NULL, 20);
+        assert_string_equal(status_of(name), status);
+}
+
 static const char *string_at(sd_json_variant *v, const char *a, const char *b) {
         v = sd_json_variant_by_key(v, a);
         v = v && b ? sd_json_variant_by_key(v, b) : v;
@@ -283,6 +290,7 @@ static void test_console(void **state _unused_) {
 
 static void test_console_is_bounded(void **state _unused_) {
         _cleanup_free_ char *log = NULL;
+        bool grew = false;
         struct stat st;
         struct call c;
 
@@ -290,11 +298,14 @@ static void test_console_is_bounded(void **state _unused_) {
         launch_a(&c);
         expect_success(&c);
         call_done(&c);
-        run_until(NULL, 1500);
         log = guest_file(manager_find(manager, "a"), "console.log");
-        assert_ok(stat(log, &st));
-        assert_true(st.st_size <= (off_t) CONSOLE_LOG_MAX);
-        assert_true(st.st_size >= (off_t) CONSOLE_LOG_MAX / 4);
+        for (int i = 0; i < 200; i++) { /* while 3 MiB come in */
+                run_until(NULL, 10);
+                assert_ok(stat(log, &st));
+                assert_true(st.st_size <= (off_t) CONSOLE_LOG_MAX);
+                grew |= st.st_size > (off_t) CONSOLE_LOG_MAX / 2;
+        }
+        assert_true(grew);
 }
 
 /* A client that attaches and never reads must not hold up anybody. */
@@ -366,7 +377,7 @@ static void test_sysrq(void **state _unused_) {
         start = now_usec(CLOCK_MONOTONIC);
         call(&c, METHOD_STOP, v);
         expect_success(&c);
-        assert_true(now_usec(CLOCK_MONOTONIC) - start < 3 * STOP_SYSRQ_STEP_USEC);
+        assert_true(now_usec(CLOCK_MONOTONIC) - start < STOP_SYSRQ_END_USEC);
         assert_true(sd_json_variant_boolean(sd_json_variant_by_key(c.reply, "forced")));
         call_done(&c);
         assert_int_equal(fake.units[0].status, 0);
@@ -395,8 +406,7 @@ static void test_ends_by_itself(void **state _unused_) {
         launch_a(&c);
         expect_success(&c);
         call_done(&c);
-        run_until(NULL, 1200);
-        assert_string_equal(status_of("a"), "exited");
+        wait_for_status("a", "exited");
         assert_string_equal(manager_find(manager, "a")->state.reason, "the guest powered off");
         call_name(&c, METHOD_CONSOLE, "a");
         expect_error(&c, ERROR_GUEST_NOT_RUNNING);
@@ -421,8 +431,7 @@ static void test_killed(void **state _unused_) {
         expect_success(&c);
         call_done(&c);
         kill(fake.units[0].pid, SIGKILL);
-        run_until(NULL, 800);
-        assert_string_equal(status_of("a"), "failed");
+        wait_for_status("a", "failed");
         assert_non_null(strstr(manager_find(manager, "a")->state.reason, "signal 9"));
 }
 
@@ -431,9 +440,8 @@ static void test_realm_error(void **state _unused_) {
 
         fake.behaviour = FAKE_INTERNAL_ERROR;
         launch_a(&c);
-        run_until(NULL, 1500);
         call_done(&c);
-        assert_string_equal(status_of("a"), "failed");
+        wait_for_status("a", "failed");
         assert_string_equal(manager_find(manager, "a")->state.reason,
                             "the realm stopped with an error: could not set up something");
         assert_int_equal(fake.units[0].alive, false);
@@ -489,7 +497,7 @@ static void test_slow_kernel(void **state _unused_) {
         int fd = make_kernel();
         uint64_t start;
 
-        fake.status_delay_usec = 3 * USEC_PER_SEC;
+        fake.status_delay_usec = 6 * USEC_PER_SEC;
         link = launch_begin(&slow, GUEST_A, &fd, 1);
         run_until(NULL, 500);
         start = now_usec(CLOCK_MONOTONIC);
@@ -499,9 +507,9 @@ static void test_slow_kernel(void **state _unused_) {
         call_name(&c, METHOD_DESCRIBE, "a");
         expect_success(&c);
         call_done(&c);
-        assert_true(now_usec(CLOCK_MONOTONIC) - start < USEC_PER_SEC);
+        assert_true(now_usec(CLOCK_MONOTONIC) - start < 4 * USEC_PER_SEC);
         assert_false(slow.done);
-        run_until(&slow.done, 10000);
+        run_until(&slow.done, 20000);
         expect_success(&slow);
         call_done(&slow);
         sd_varlink_close_unref(link);
@@ -873,8 +881,7 @@ static void test_ended_while_down(void **state _unused_) {
         kill(fake.units[0].pid, SIGKILL);
         usleep(100000);
         start_manager();
-        run_until(NULL, 300);
-        assert_string_equal(status_of("a"), "failed");
+        wait_for_status("a", "failed");
 }
 
 static void test_damaged_state_is_ignored(void **state _unused_) {

@@ -14,7 +14,7 @@ static struct platform_facts good(void) {
                 .machine = "aarch64",
                 .release = "6.12.0-kcore",
                 .kernel_support = 1,
-                .info = { .api_version = KCORE_API_VERSION, .core_version = 0x10000 },
+                .info = { .api_version = KCORE_API_VERSION, .core_version = 0x10000, .core_features = 1 },
                 .kvm_present = true,
                 .qemu_version = 100013,
                 .qemu_version_string = "10.0.13",
@@ -81,6 +81,8 @@ static void test_each_failure(void **state _unused_) {
         expect_failure(&f, "device", "does not tell");
         f = good(), f.info.api_version = 7;
         expect_failure(&f, "device", "version 7");
+        f = good(), f.info.core_features = 0;
+        expect_failure(&f, "dma", "no SMMU");
         f = good(), f.kvm_present = false;
         expect_failure(&f, "kvm", "/dev/kvm");
         f = good(), f.memory_available = 100 * MIB;
