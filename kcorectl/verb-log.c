@@ -8,20 +8,49 @@
 
 #define FOLLOW_USEC (500 * USEC_PER_MSEC)
 
+/* One object a line. */
+static void print_line_json(char *line) {
+        _cleanup_(sd_json_variant_unrefp) sd_json_variant *v = NULL;
+        int r;
+
+        r = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("line", line));
+        if (r < 0) { /* a guest may write what is no UTF-8 */
+                for (char *p = line; *p; p++)
+                        if ((unsigned char) *p >= 0x80)
+                                *p = '?';
+                r = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("line", line));
+        }
+        if (r >= 0)
+                (void) sd_json_variant_dump(v, SD_JSON_FORMAT_NEWLINE, stdout, NULL);
+}
+
+/* Text comes in pieces that end anywhere: as JSON, a line is printed when it is complete. NULL: the end. */
 static void print_text(const char *text) {
+        static char line[4096];
+        static size_t n;
+
         if (!context.json) {
-                fputs(text, stdout); /* the daemon sends printable characters only */
+                if (text)
+                        fputs(text, stdout);
                 return;
         }
-        /* One object a line. */
-        while (*text) {
-                _cleanup_(sd_json_variant_unrefp) sd_json_variant *v = NULL;
-                _cleanup_free_ char *line = strndup(text, strcspn(text, "\n"));
-
-                if (line && sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("line", line)) >= 0)
-                        (void) sd_json_variant_dump(v, SD_JSON_FORMAT_NEWLINE, stdout, NULL);
-                text += strcspn(text, "\n");
-                text += *text == '\n';
+        for (; text && *text; text++) {
+                if (*text == '\r')
+                        continue;
+                if (*text != '\n' && n < sizeof(line) - 1) {
+                        line[n++] = *text;
+                        continue;
+                }
+                line[n] = 0;
+                n = 0;
+                print_line_json(line);
+                if (*text != '\n')
+                        line[n++] = *text;
+        }
+        if (!text && n > 0) {
+                line[n] = 0;
+                n = 0;
+                print_line_json(line);
         }
 }
 
@@ -47,9 +76,10 @@ static int core_log(sd_varlink *link, bool follow) {
                         sequence = field_unsigned(reply, "nextSequence");
                         print_text(text);
                         fflush(stdout);
-                } else if (!follow)
+                } else if (!follow) {
+                        print_text(NULL);
                         return EXIT_OK;
-                else
+                } else
                         (void) usleep((useconds_t) FOLLOW_USEC);
         }
 }
@@ -78,8 +108,10 @@ static int console_log(sd_varlink *link, const char *name, bool follow) {
                 if (n < 0)
                         return report_error(EXIT_FAILED, "Error", NULL, "the log can not be read: %s", strerror(errno));
                 if (n == 0) {
-                        if (!follow)
+                        if (!follow) {
+                                print_text(NULL);
                                 return EXIT_OK;
+                        }
                         (void) usleep((useconds_t) FOLLOW_USEC);
                         continue;
                 }

@@ -87,7 +87,7 @@ static int check_kvm(const struct platform_facts *f, const struct platform_needs
         return say(v, true, "/dev/kvm is there");
 }
 
-/* Is the granule table able to give that much memory to one realm? */
+/* Is there that much memory to give away? */
 static int check_memory(const struct platform_facts *f, const struct platform_needs *n, struct verdict *v) {
         char a[32], b[32];
 
