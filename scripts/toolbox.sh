@@ -85,7 +85,7 @@ toolbox_unpack_sources() {
     echo "unpacking sources"
     sed -n "s/^deb \(.* $toolbox_suite\(-updates\|-security\)\? \)/deb-src \1/p" "$tmp/etc/apt/sources.list" \
         >"$tmp/etc/apt/sources.list.d/source.list"
-    tar -C "$tmp/usr/src/kcore" --strip-components=3 -xf "$tmp/usr/src/linux-source-6.12.tar.xz" \
+    toolbox_enter "$tmp" tar -C /usr/src/kcore --strip-components=3 -xf /usr/src/linux-source-6.12.tar.xz \
         linux-source-6.12/scripts/dtc/libfdt || return
     toolbox_sources | while read -r name path; do
         # shellcheck disable=SC2016
