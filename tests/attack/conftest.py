@@ -22,6 +22,7 @@ ROOT = HERE.parent.parent
 sys.path[:0] = [str(ROOT / "emu"), str(HERE)]
 
 import kserv  # noqa: E402
+import attacks  # noqa: E402
 from attacks import Arena  # noqa: E402
 from machine import Machine  # noqa: E402
 from rmi import Rmi  # noqa: E402
@@ -164,3 +165,34 @@ def weak(parts, request):
     kcore = build_weak(name)
     with booted(parts, f"{os.getpid()}-weak-{name}", kcore, **dict(settings)) as arena:
         yield arena
+
+
+# --- the table: each attack with its protection on and off ------------------------------------------
+
+_results = {}
+
+
+def pytest_runtest_logreport(report):
+    name, _, case = report.nodeid.rpartition("::")[2].partition("[")
+    case = case.rstrip("]")
+    if not case or (report.when != "call" and report.passed):
+        return
+    words = {"test_refused": "on", "test_succeeds_without_the_protection": "off"}
+    if "test_attacks.py" in report.nodeid and name in words:
+        for attack in attacks.ATTACKS:
+            if case in (attack.name, f"{attack.weak}-{attack.name}"):
+                verdict = {"on": "refused", "off": "succeeded"}[words[name]] if report.passed else report.outcome.upper()
+                _results.setdefault(attack.name, {})[words[name]] = verdict
+
+
+def pytest_terminal_summary(terminalreporter):
+    if not _results:
+        return
+    terminalreporter.section("attacks")
+    terminalreporter.write_line(f"{'attack':52} {'protection on':14} protection off")
+    for attack in attacks.ATTACKS:
+        if attack.name in _results:
+            got = _results[attack.name]
+            off = got.get("off", "-" if attack.weak is None else "not run")
+            terminalreporter.write_line(f"{attack.name:52} {got.get('on', 'not run'):14} {off}"
+                                        + (f" ({attack.weak})" if attack.weak else ""))
