@@ -83,7 +83,7 @@ class Console:
         self.count += 1
         mark = f"E{self.count}x"
         self.send(f"echo {mark}-begin; {command}; echo {mark}-$?-end\n")
-        start = self.expect(rf"(?m)^{mark}-begin\n", 60).end()
+        start = self.expect(rf"{mark}-begin\n", 60).end()
         m = self.expect(rf"{mark}-(\d+)-end\n", timeout)
         out = self.text[start:m.start()]
         if check and m[1] != "0":
