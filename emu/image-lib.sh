@@ -7,8 +7,8 @@
 
 set -euo pipefail
 
-MIRROR=${KCORE_MIRROR:-http://deb.debian.org/debian}
-SECURITY_MIRROR=${KCORE_SECURITY_MIRROR:-http://deb.debian.org/debian-security}
+MIRROR=${KCORE_MIRROR:-}
+SECURITY_MIRROR=${KCORE_SECURITY_MIRROR:-}
 SUITE=trixie
 
 say() { printf '%s: %s\n' "${0##*/}" "$*"; }
@@ -69,6 +69,7 @@ bootstrap() {
 		return
 	fi
 	rm -f "$out/base.key"
+	[ -n "$MIRROR" ] || die "no Debian mirror: set KCORE_MIRROR (./kcore does)"
 	# Two things that packages do when they are set up take minutes under
 	# qemu-user and are useless here: the hardware database and ssh's keys.
 	mmdebstrap --quiet --variant=minbase --architectures=arm64 --skip=check/qemu \
@@ -88,12 +89,9 @@ bootstrap() {
 		"deb $MIRROR $SUITE main" \
 		"deb $MIRROR $SUITE-updates main" \
 		"deb $MIRROR $SUITE-backports main" \
-		"deb $SECURITY_MIRROR $SUITE-security main" >"$out/root.log" 2>&1 ||
+		${SECURITY_MIRROR:+"deb $SECURITY_MIRROR $SUITE-security main"} >"$out/root.log" 2>&1 ||
 		{ tail -n 25 "$out/root.log" >&2; die "making the root file system failed, see $out/root.log"; }
 	rm -rf "$dir"/var/lib/apt/lists/* "$dir"/var/cache/apt/*.bin "$dir"/var/cache/apt/archives/*.deb
-	# The toolbox's mirrors are not the users'.
-	printf 'deb http://deb.debian.org/debian %s main\ndeb http://deb.debian.org/debian-security %s-security main\n' \
-		"$SUITE" "$SUITE" >"$dir/etc/apt/sources.list"
 	tar --xattrs --xattrs-include='*' --numeric-owner -C "$dir" -cf - . | zstd -q -T0 -3 -f -o "$out/base.tar.zst"
 	printf '%s\n' "$key" >"$out/base.key"
 }
