@@ -36,7 +36,7 @@ def guest(boot_shared):
 
 
 def test_guest_is_a_realm(server, guest):
-    assert "RME: Using RSI version 1.0" in guest.run("dmesg")
+    assert "RME: Using RSI version 1.0" in guest.run("dmesg | grep RSI")
     state = kcorectl(server, "show stock")[0]
     assert state["guest"]["status"] == "running"
     assert state["runtime"]["realm"]["state"] == "active"
