@@ -703,6 +703,8 @@ int guest_launch(Manager *m, struct guest_config *c, sd_varlink *link, bool want
         if (stored)
                 m->ops->fd_store(stored, g->launch_fd);
         r = connect_sockets(g);
+        if (r == -ECONNREFUSED)
+                r = 0; /* QEMU ended at once: the first tick sees that, and knows why */
         r = r < 0 ? r : launch_watch_new(m->event, m->ops, g->launch_fd, &g->watch);
         if (r < 0) {
                 (void) m->ops->unit_kill(m->system, g->unit);

@@ -217,6 +217,9 @@ static int unit_start(void *system _unused_, const struct unit_request *q, char 
         assert_ok(pid);
         if (pid == 0)
                 qemu(fake.behaviour, q->fds[1], q->fds[2]);
+        /* Gone before anyone can connect to it; its status stays for reap(). */
+        if (fake.behaviour == FAKE_EXIT_AT_ONCE)
+                assert_ok(waitid(P_PID, (id_t) pid, &(siginfo_t) {}, WEXITED | WNOWAIT));
         assert_true(fake.n_units < ELEMENTSOF(fake.units));
         snprintf(fake.units[fake.n_units].unit, sizeof(fake.units[0].unit), "%s", q->unit);
         fake.units[fake.n_units].pid = pid;

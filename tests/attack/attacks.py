@@ -798,7 +798,7 @@ def two_realms_take_the_same_page(a):
     def calls(realm):
         return [[C["RMI_DATA_CREATE_UNKNOWN"], realm.rd, page, ipa], [C["RMI_DATA_DESTROY"], realm.rd, ipa]]
 
-    for _ in range(20):
+    for _ in range(100):
         # Creation only first: exactly one may win.
         counts = a.m.race(2, (0, [calls(one)[0]]), (1, [calls(two)[0]]))
         winners = _total(counts, OK)
