@@ -234,7 +234,7 @@ void bench_main(void)
 	}
 	put("BENCH-END\n");
 	/* Long enough for the daemon to see that it started: a guest that ends at once counts as failed. */
-	for (uint64_t end = now() + TICKS_PER_SECOND / 2; now() < end;)
+	for (uint64_t end = now() + 3 * TICKS_PER_SECOND; now() < end;)
 		;
 	psci(PSCI_OFF, 0, 0, 0);
 }
