@@ -152,11 +152,13 @@ toolbox_make() {
     # What an interrupted run left behind is of no use.
     tmp=$dir.part
     rm -rf --one-file-system "$tmp" || return
+    # Pages of section 3 differ between the architectures of a few libraries, which dpkg refuses.
     # shellcheck disable=SC2016 # $1 is for the hook's shell
     mmdebstrap --variant=apt --architectures="$arches" --skip=check/qemu \
         --aptopt='Acquire::Retries "3"' "${options[@]}" \
         --dpkgopt=force-unsafe-io \
         --dpkgopt='path-exclude=/usr/share/locale/*' \
+        --dpkgopt='path-exclude=/usr/share/man/man3/*' \
         --include="$(toolbox_packages "$arch" | paste -sd,)" \
         --customize-hook='mkdir -p "$1/src" "$1/cache" "$1/usr/src/kcore"' \
         --customize-hook='ln -sf /run/resolv.conf "$1/etc/resolv.conf"' \
