@@ -67,8 +67,9 @@
 	A(gpr, 31)                                                                             \
 	F(pc)                                                                                  \
 	F(pstate)        /* SPSR_EL2 format */                                                 \
-	/* EL1 registers in the order of REC_SYSREGS: use rec_sysreg(), they may be live */    \
-	A(sysreg, 40)                                                                          \
+	/* EL1 registers in the order of REC_SYSREGS, as saved: stale while the REC is loaded, \
+	   use rec_sysreg() */                                                                 \
+	A(el1, 40)                                                                             \
 	/* virtual GIC interface: valid here while the REC is not loaded */                    \
 	F(ich_hcr)                                                                             \
 	F(ich_vmcr)                                                                            \

@@ -178,8 +178,6 @@ _Static_assert(offsetof(struct percpu, guest) == PERCPU_GUEST, "vectors.S");
 	}
 RD_FIELDS(RD_DEF_F, RD_DEF_A)
 
-/* The plain setter of this one has another name: rec_set_sysreg() goes to the CPU when the REC is loaded. */
-#define rec_set_sysreg rec_set_sysreg_saved
 #define REC_DEF_F(name)                                   \
 	uint64_t rec_get_##name(uint64_t rec)             \
 	{                                                 \
@@ -199,7 +197,6 @@ RD_FIELDS(RD_DEF_F, RD_DEF_A)
 		((struct rec_layout *)rec)->name[i] = v;          \
 	}
 REC_FIELDS(REC_DEF_F, REC_DEF_A)
-#undef rec_set_sysreg
 
 uint64_t *rec_guest_of(uint64_t rec)
 {
@@ -208,7 +205,7 @@ uint64_t *rec_guest_of(uint64_t rec)
 
 uint64_t *rec_sysregs_of(uint64_t rec)
 {
-	return ((struct rec_layout *)rec)->sysreg;
+	return ((struct rec_layout *)rec)->el1;
 }
 
 uint64_t *rec_fp_of(uint64_t rec)

@@ -113,7 +113,7 @@ uint64_t rec_sysreg(uint64_t rec, uint64_t index)
 {
 	if (this_cpu()->rec == rec)
 		return live_get(index);
-	return rec_get_sysreg(rec, index);
+	return rec_get_el1(rec, index);
 }
 
 void rec_set_sysreg(uint64_t rec, uint64_t index, uint64_t value)
@@ -121,5 +121,5 @@ void rec_set_sysreg(uint64_t rec, uint64_t index, uint64_t value)
 	if (this_cpu()->rec == rec)
 		live_set(index, value);
 	else
-		rec_set_sysreg_saved(rec, index, value); /* prims.c */
+		rec_set_el1(rec, index, value);
 }

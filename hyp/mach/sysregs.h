@@ -11,8 +11,6 @@ _Static_assert(SYS_COUNT <= SYS_SLOTS, "one slot per register");
 void sysregs_save(uint64_t *to);
 /* now: what was just saved from this CPU. */
 void sysregs_load(const uint64_t *from, const uint64_t *now);
-/* The saved one, whether or not the REC is loaded. */
-void rec_set_sysreg_saved(uint64_t rec, uint64_t index, uint64_t value);
 
 /* Parts of a REC: general registers with pc and pstate, EL1 registers, FP. */
 uint64_t *rec_guest_of(uint64_t rec);

@@ -896,7 +896,7 @@ static inline __attribute__((always_inline)) void rec_written(uint64_t rec, cons
 	uint64_t rec_get_##name(uint64_t rec, uint64_t i)                                      \
 	{                                                                                      \
 		GUARD(i < (n), #name " %lu", i);                                               \
-		if (strncmp(#name, "ich", 3) == 0)                                             \
+		if (strncmp(#name, "ich", 3) == 0 || strcmp(#name, "el1") == 0)                \
 			GUARD(self()->loaded != rec, #name " of a loaded REC");                \
 		return rec_fields(rec, #name)->name[i];                                        \
 	}                                                                                      \
@@ -905,18 +905,14 @@ static inline __attribute__((always_inline)) void rec_written(uint64_t rec, cons
 		GUARD(i < (n), #name " %lu", i);                                               \
 		rec_fields(rec, #name)->name[i] = v;                                           \
 	}
-/* The plain setter has another name: rec_set_sysreg() goes to the CPU when the REC is loaded there. */
-#define rec_set_sysreg rec_set_sysreg_saved
-void rec_set_sysreg_saved(uint64_t rec, uint64_t i, uint64_t v);
 REC_FIELDS(REC_GET_F, REC_GET_A)
-#undef rec_set_sysreg
 
 uint64_t rec_sysreg(uint64_t rec, uint64_t index)
 {
 	GUARD(index < SYS_COUNT, "system register %lu", index);
 	if (self()->loaded == rec)
 		return self()->live[index];
-	return rec_fields(rec, "sysreg")->sysreg[index];
+	return rec_fields(rec, "el1")->el1[index];
 }
 
 void rec_set_sysreg(uint64_t rec, uint64_t index, uint64_t value)
@@ -925,7 +921,7 @@ void rec_set_sysreg(uint64_t rec, uint64_t index, uint64_t value)
 	if (self()->loaded == rec)
 		self()->live[index] = value;
 	else
-		rec_fields(rec, "sysreg")->sysreg[index] = value;
+		rec_fields(rec, "el1")->el1[index] = value;
 }
 
 void rec_load(uint64_t rec)
@@ -935,8 +931,8 @@ void rec_load(uint64_t rec)
 	GUARD(self()->loaded == 0, "a REC is loaded over another");
 	GUARD(rec_runner[number(rec)] == me(), "a REC is loaded that this CPU does not run");
 	GUARD(self()->locks == 0, "a REC is loaded under locks");
-	memcpy(self()->live, r->sysreg, sizeof(self()->live));
-	memset(r->sysreg, 0xAA, sizeof(r->sysreg));
+	memcpy(self()->live, r->el1, sizeof(self()->live));
+	memset(r->el1, 0xAA, sizeof(r->el1));
 	self()->loaded = rec;
 	for (unsigned i = 0; i < SIM_GRANULES; i++) {
 		if (granules[i].state != GS_RTT || granules[i].owner != r->rd)
@@ -952,7 +948,7 @@ void rec_unload(uint64_t rec)
 {
 	GUARD(self()->loaded == rec, "another REC is loaded");
 	self()->loaded = 0;
-	memcpy(rec_fields(rec, "load")->sysreg, self()->live, sizeof(self()->live));
+	memcpy(rec_fields(rec, "load")->el1, self()->live, sizeof(self()->live));
 	memset(self()->live, 0xAA, sizeof(self()->live));
 }
 

@@ -314,7 +314,7 @@ static void serrors(void **state)
 	rec_go(&r, 0);
 	assert_false(sim_trap(r.rec[0], TRAP_SERROR, ESR(0x2f, 1UL << 24 | 6UL << 10 | 0x11), 0, 0));
 	assert_int_equal(rec_word(r.rec[0], "vse", 0), 1);
-	assert_int_equal(rec_word(r.rec[0], "sysreg", SYS_VSESR_EL2), 1UL << 24 | 6UL << 10 | 0x11);
+	assert_int_equal(rec_word(r.rec[0], "el1", SYS_VSESR_EL2), 1UL << 24 | 6UL << 10 | 0x11);
 }
 
 static void wait_instructions(void **state)

@@ -135,7 +135,7 @@ static void cpu_on(void **state)
 		assert_int_equal(gpr(&r, 0, i), 0);
 	assert_int_equal(rec_word(r.rec[1], "pc", 0), 0x5000);
 	assert_int_equal(rec_word(r.rec[1], "pstate", 0), 0x3c5);
-	assert_int_equal(rec_word(r.rec[1], "sysreg", SYS_SCTLR_EL1), 0x32d50878);
+	assert_int_equal(rec_word(r.rec[1], "el1", SYS_SCTLR_EL1), 0x32d50878);
 	assert_int_equal(gpr(&r, 1, 0), 0xc0de);
 	rec_go(&r, 1);
 	sim_trap(r.rec[1], TRAP_IRQ, 0, 0, 0);

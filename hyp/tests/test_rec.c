@@ -41,13 +41,13 @@ static void create(void **state)
 	assert_int_equal(rec_word(rec, "gpr", 8), 0);
 	assert_int_equal(rec_word(rec, "pstate", 0), 0x3c5);
 	assert_int_equal(rec_word(rec, "runnable", 0), 1);
-	assert_int_equal(rec_word(rec, "sysreg", SYS_VMPIDR_EL2), 1UL << 31);
+	assert_int_equal(rec_word(rec, "el1", SYS_VMPIDR_EL2), 1UL << 31);
 	assert_int_equal(rec_word(rec, "s2sz", 0), 33);
 	for (unsigned i = 1; i < 18; i++) {
 		params = params_new((i & 15) | (i >> 4) << 8);
 		EXPECT(RMI_SUCCESS, RMI_REC_CREATE, r.rd, rec = dpage(), params);
 	}
-	assert_int_equal(rec_word(rec, "sysreg", SYS_VMPIDR_EL2), 1UL << 31 | 0x101);
+	assert_int_equal(rec_word(rec, "el1", SYS_VMPIDR_EL2), 1UL << 31 | 0x101);
 	assert_int_equal(rec_word(rec, "index", 0), 17);
 	/* no more once it runs */
 	realm_run(&r);
