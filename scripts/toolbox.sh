@@ -94,7 +94,7 @@ toolbox_unpack_sources() {
             cd "$d"
             chmod 755 .
             apt-get update -q
-            apt-get source -q --download-only -o APT::Sandbox::User=root "$1"
+            apt-get source -q --tar-only --download-only -o APT::Sandbox::User=root "$1"
             mkdir -p "/usr/src/kcore/$1"
             tar -C "/usr/src/kcore/$1" --strip-components=1 --wildcards -xf "$1"_*.orig.tar.?z "*/$2"
             cd /
