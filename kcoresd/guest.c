@@ -22,6 +22,7 @@
 #define TICK_IDLE_USEC (5 * USEC_PER_SEC)
 #define LOST_TICKS_MAX 50
 #define DESCRIBE_WAIT_USEC (500 * USEC_PER_MSEC)
+#define END_WAIT_USEC (2 * USEC_PER_SEC)
 
 static void tick_soon(Guest *g, uint64_t usec);
 
@@ -145,11 +146,21 @@ static void set_last_words(Guest *g, const char *words) {
                 (void) free_and_strdup(&g->last_words, words);
 }
 
-/* The unit is gone. reason: why, or NULL for an orderly end. May free g. */
+static void reply_launched(Guest *g) {
+        _cleanup_(sd_json_variant_unrefp) sd_json_variant *v = NULL;
+
+        if (!g->launcher)
+                return;
+        if (guest_state_to_json(&g->state, &v) >= 0)
+                (void) sd_varlink_replybo(g->launcher, SD_JSON_BUILD_PAIR_VARIANT("guest", v));
+        g->launcher = sd_varlink_unref(g->launcher);
+}
+
+/* The unit is gone. reason: why, or NULL for an orderly end. To whoever still waits for the launch it went
+ * well if the guest has exited by itself. May free g. */
 static void ended(Guest *g, GuestStatus status, const char *reason) {
         _cleanup_free_ char *stored = NULL, *copy = reason ? strdup(reason) : NULL;
-        bool remove = g->remove_when_ended;
-        sd_varlink *launcher = TAKE_PTR(g->launcher);
+        bool remove = g->remove_when_ended, launched = status == GUEST_EXITED && g->state.status != GUEST_STOPPING;
 
         console_drain(g->console);
         g->console = console_free(g->console);
@@ -170,14 +181,16 @@ static void ended(Guest *g, GuestStatus status, const char *reason) {
         fprintf(stderr, "%sGuest %s %s%s%s\n", status == GUEST_FAILED ? SD_ERR : SD_INFO, g->state.config.name,
                 status == GUEST_FAILED ? "failed" : "ended", g->state.reason ? ": " : "", strempty(g->state.reason));
 
-        if (launcher) {
+        if (launched)
+                reply_launched(g);
+        else if (g->launcher) {
                 (void) sd_varlink_errorbo(
-                                launcher, ERROR_LAUNCH_FAILED,
+                                g->launcher, ERROR_LAUNCH_FAILED,
                                 SD_JSON_BUILD_PAIR_STRING("name", g->state.config.name),
                                 SD_JSON_BUILD_PAIR_STRING(
                                                 "message",
                                                 g->state.reason ?: "the guest ended before it was running"));
-                sd_varlink_unref(launcher);
+                g->launcher = sd_varlink_unref(g->launcher);
         }
         for (size_t i = 0; i < STOP_WAITERS_MAX; i++)
                 if (g->stoppers[i]) {
@@ -187,29 +200,6 @@ static void ended(Guest *g, GuestStatus status, const char *reason) {
                 }
         if (remove)
                 guest_remove(g);
-}
-
-/* How a unit that is not alive any more ended. May free g. */
-static void ended_as_unit_says(Guest *g, const struct unit_status *u) {
-        _cleanup_free_ char *messages = NULL, *reason = NULL;
-        bool asked = g->state.status == GUEST_STOPPING;
-        int n;
-
-        if (u->failed) /* systemd keeps failed units, for people to see; we tell them ourselves */
-                (void) g->manager->ops->unit_forget(g->manager->system, g->unit);
-        if (!u->failed || (asked && g->stop_forced)) {
-                ended(g, GUEST_EXITED, g->last_words ?: asked ? "stopped" : "QEMU ended");
-                return;
-        }
-        messages = g->manager->ops->unit_messages(g->unit, g->state.created_usec);
-        if (u->exit_code == CLD_KILLED || u->exit_code == CLD_DUMPED)
-                n = asprintf(&reason, "QEMU was ended by signal %d (%s)", u->exit_status, strsignal(u->exit_status));
-        else
-                n = asprintf(&reason, "QEMU ended with status %d (%s)%s%s", u->exit_status, u->result,
-                             messages ? ": " : "", strempty(messages));
-        if (n < 0)
-                reason = NULL;
-        ended(g, GUEST_FAILED, reason ?: "QEMU failed");
 }
 
 /* The guest is broken: end the unit now, keep the reason. */
@@ -252,6 +242,7 @@ static void on_qmp_event(const char *name, sd_json_variant *data, void *userdata
                 if (v && sd_json_variant_is_string(v)) {
                         const char *why = sd_json_variant_string(v);
 
+                        g->guest_ended = strncmp(why, "guest-", strlen("guest-")) == 0;
                         set_last_words(
                                         g, streq(why, "guest-shutdown") ? "the guest powered off" :
                                         streq(why, "guest-reset") ? "the guest asked for a restart" :
@@ -286,30 +277,64 @@ static int connect_sockets(Guest *g) {
 
 /* --- the clock of its life --- */
 
-/* What the kernel says of the launch: > 0 the realm runs, 0 not yet, < 0 failed with *ret_reason. */
-static int launch_progress(Guest *g, char **ret_reason) {
+/* What the kernel says of the launch: > 0 the realm runs or has run, 0 not yet, < 0 failed with *ret_reason. */
+static int launch_progress(Guest *g, uint64_t wait_usec, char **ret_reason) {
         struct kcore_launch_status s;
         int r;
 
         if (!g->watch) /* lost over a restart: QEMU answers, that must do */
                 return 1;
-        r = launch_watch_get(g->watch, 0, &s);
+        r = launch_watch_get(g->watch, wait_usec, &s);
         if (r == 0)
                 return 0;
         if (r < 0)
                 return 1;
-        if (s.error < 0 || s.state == KCORE_LAUNCH_DEAD) {
+        if (s.error < 0) {
                 char rmi[64] = "";
 
                 if (s.rmi_command != 0)
                         snprintf(rmi, sizeof(rmi), " (RMI command 0x%04" PRIx32 " answered %" PRIu32 ")", s.rmi_command, s.rmi_status);
-                if (asprintf(ret_reason, "the realm could not be made or run: %s%s%s",
-                             s.error < 0 ? strerror(-s.error) : "it ended at once", rmi,
+                if (asprintf(ret_reason, "the realm could not be made or run: %s%s%s", strerror(-s.error), rmi,
                              s.error == -ENOMEM ? "; too little memory is free or may be locked" : "") < 0)
                         *ret_reason = NULL;
                 return -EIO;
         }
-        return s.state == KCORE_LAUNCH_ACTIVE;
+        /* Dead without an error: the guest powered off, or QEMU went before the guest ran. */
+        return s.state == KCORE_LAUNCH_ACTIVE || (s.state == KCORE_LAUNCH_DEAD && s.exits > 0);
+}
+
+/* How a unit that is not alive any more ended. May free g. */
+static void ended_as_unit_says(Guest *g, const struct unit_status *u) {
+        _cleanup_free_ char *messages = NULL, *reason = NULL;
+        bool asked = g->state.status == GUEST_STOPPING;
+        int n;
+
+        qmp_drain(g->qmp); /* its last words */
+        if (u->failed) /* systemd keeps failed units, for people to see; we tell them ourselves */
+                (void) g->manager->ops->unit_forget(g->manager->system, g->unit);
+        if (!u->failed || (asked && g->stop_forced)) {
+                /* A guest may be done before anybody saw it run, and that was a launch that went well. */
+                if (g->state.status == GUEST_STARTING && !g->guest_ended &&
+                    launch_progress(g, END_WAIT_USEC, &reason) <= 0) {
+                        messages = g->manager->ops->unit_messages(g->unit, g->state.created_usec);
+                        if (!reason && asprintf(&reason, "QEMU ended before the realm ran%s%s",
+                                                messages ? ": " : "", strempty(messages)) < 0)
+                                reason = NULL;
+                        ended(g, GUEST_FAILED, reason ?: "QEMU ended before the realm ran");
+                        return;
+                }
+                ended(g, GUEST_EXITED, g->last_words ?: asked ? "stopped" : "QEMU ended");
+                return;
+        }
+        messages = g->manager->ops->unit_messages(g->unit, g->state.created_usec);
+        if (u->exit_code == CLD_KILLED || u->exit_code == CLD_DUMPED)
+                n = asprintf(&reason, "QEMU was ended by signal %d (%s)", u->exit_status, strsignal(u->exit_status));
+        else
+                n = asprintf(&reason, "QEMU ended with status %d (%s)%s%s", u->exit_status, u->result,
+                             messages ? ": " : "", strempty(messages));
+        if (n < 0)
+                reason = NULL;
+        ended(g, GUEST_FAILED, reason ?: "QEMU failed");
 }
 
 static void tick_starting(Guest *g, const struct unit_status *u) {
@@ -327,7 +352,7 @@ static void tick_starting(Guest *g, const struct unit_status *u) {
                         give_up(g, reason ?: "too little memory may be locked");
                         return;
                 }
-                r = launch_progress(g, &reason);
+                r = launch_progress(g, 0, &reason);
                 if (r < 0) {
                         give_up(g, reason ?: "the realm could not be made");
                         return;
@@ -336,13 +361,7 @@ static void tick_starting(Guest *g, const struct unit_status *u) {
                         g->state.status = GUEST_RUNNING;
                         save(g);
                         fprintf(stderr, SD_INFO "Guest %s is running\n", g->state.config.name);
-                        if (g->launcher) {
-                                _cleanup_(sd_json_variant_unrefp) sd_json_variant *v = NULL;
-
-                                if (guest_state_to_json(&g->state, &v) >= 0)
-                                        (void) sd_varlink_replybo(g->launcher, SD_JSON_BUILD_PAIR_VARIANT("guest", v));
-                                g->launcher = sd_varlink_unref(g->launcher);
-                        }
+                        reply_launched(g);
                         tick_soon(g, TICK_IDLE_USEC);
                         return;
                 }
@@ -385,7 +404,7 @@ static void tick_stopping(Guest *g) {
 static void stopped_with_error(Guest *g) {
         _cleanup_free_ char *reason = NULL, *messages = NULL, *all = NULL;
 
-        (void) launch_progress(g, &reason);
+        (void) launch_progress(g, 0, &reason);
         messages = g->manager->ops->unit_messages(g->unit, g->state.created_usec);
         if (asprintf(&all, "%s%s%s", reason ?: "the realm stopped with an error", messages ? ": " : "", strempty(messages)) < 0)
                 all = NULL;

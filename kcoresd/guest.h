@@ -39,6 +39,7 @@ struct Guest {
         bool stop_forced;
         bool remove_when_ended; /* somebody stopped it: no record is kept */
         char *last_words;      /* what QMP said about the end */
+        bool guest_ended;      /* QMP said that the guest itself asked for the end */
 
         sd_varlink *launcher; /* waits for the launch; NULL if nobody does */
         bool launcher_wants_progress;

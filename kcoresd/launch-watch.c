@@ -99,17 +99,30 @@ static int start(LaunchWatch *w) {
         return 0;
 }
 
+/* Takes the answer if it comes by then. */
+static bool await(LaunchWatch *w, uint64_t deadline) {
+        struct pollfd pfd = { .fd = w->pipe, .events = POLLIN };
+        uint64_t now = now_usec(CLOCK_MONOTONIC);
+
+        if (poll(&pfd, 1, deadline > now ? (int) ((deadline - now + 999) / 1000) : 0) <= 0)
+                return false;
+        take_answer(w);
+        return true;
+}
+
 int launch_watch_get(LaunchWatch *w, uint64_t wait_usec, struct kcore_launch_status *ret) {
+        uint64_t deadline = now_usec(CLOCK_MONOTONIC) + wait_usec;
+        bool asked = w->pipe >= 0;
         int r;
 
         r = start(w);
         if (r < 0)
                 return r;
-        if (wait_usec > 0) {
-                struct pollfd pfd = { .fd = w->pipe, .events = POLLIN };
-
-                if (poll(&pfd, 1, (int) (wait_usec / 1000)) > 0)
-                        take_answer(w);
+        if (wait_usec > 0 && await(w, deadline) && asked) {
+                r = start(w);
+                if (r < 0)
+                        return r;
+                (void) await(w, deadline);
         }
         if (!w->answered)
                 return 0;

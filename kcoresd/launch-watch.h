@@ -15,6 +15,6 @@ typedef struct LaunchWatch LaunchWatch;
 int launch_watch_new(sd_event *event, const struct manager_ops *ops, int fd, LaunchWatch **ret);
 LaunchWatch *launch_watch_free(LaunchWatch *w);
 
-/* Asks, waits at most so long, and returns the newest answer: 1 with *ret set, 0 if there was never one, or
- * the negative errno of the last question. */
+/* Asks, waits at most so long for the answer to a question of this call, and returns the newest answer that
+ * there is: 1 with *ret set, 0 if there was never one, or the negative errno of the last question. */
 int launch_watch_get(LaunchWatch *w, uint64_t wait_usec, struct kcore_launch_status *ret);

@@ -113,12 +113,12 @@ static int process_line(Qmp *q, const char *line) {
         return 0;
 }
 
-static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
-        Qmp *q = userdata;
+/* Takes what is there. Returns the number of bytes; 0 if there is nothing, or no QEMU any more. */
+static size_t receive(Qmp *q) {
         ssize_t k;
 
-        (void) s;
-        (void) revents;
+        if (q->fd < 0)
+                return 0;
         if (q->n + 4096 > LINE_MAX_BYTES) {
                 fail(q);
                 return 0;
@@ -130,7 +130,7 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
                         return 0;
                 }
         }
-        k = recv(fd, q->buf + q->n, LINE_MAX_BYTES - q->n, MSG_DONTWAIT);
+        k = recv(q->fd, q->buf + q->n, LINE_MAX_BYTES - q->n, MSG_DONTWAIT);
         if (k < 0 && (errno == EAGAIN || errno == EINTR))
                 return 0;
         if (k <= 0) {
@@ -145,7 +145,7 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
                 size_t len;
 
                 if (!newline)
-                        return 0;
+                        return (size_t) k;
                 len = (size_t) (newline - q->buf);
                 line = strndup(q->buf, len);
                 memmove(q->buf, newline + 1, q->n - len - 1);
@@ -154,6 +154,25 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
                         fail(q);
                         return 0;
                 }
+        }
+}
+
+static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+        (void) s;
+        (void) fd;
+        (void) revents;
+        (void) receive(userdata);
+        return 0;
+}
+
+void qmp_drain(Qmp *q) {
+        size_t k;
+
+        /* At most what a socket buffer can hold: the other side is not trusted to stop. */
+        for (size_t total = 0; q && total < 1 * MIB; total += k) {
+                k = receive(q);
+                if (k == 0)
+                        return;
         }
 }
 

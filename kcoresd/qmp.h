@@ -27,6 +27,9 @@ Qmp *qmp_free(Qmp *q);
 
 bool qmp_is_ready(const Qmp *q);
 
+/* Handles what QEMU has sent until now, without waiting. q may be NULL. */
+void qmp_drain(Qmp *q);
+
 /* Sends a command. arguments: a JSON object as text, or NULL; reply may be NULL. -ENOBUFS if too many are
  * pending. */
 int qmp_command(Qmp *q, const char *command, const char *arguments, qmp_reply_t reply);

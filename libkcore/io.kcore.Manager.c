@@ -152,7 +152,7 @@ static SD_VARLINK_DEFINE_METHOD_FULL(
                 SD_VARLINK_DEFINE_INPUT(tapFileDescriptor, SD_VARLINK_INT, SD_VARLINK_NULLABLE),
                 SD_VARLINK_FIELD_COMMENT("Progress, in answers before the last"),
                 SD_VARLINK_DEFINE_OUTPUT(stage, SD_VARLINK_STRING, SD_VARLINK_NULLABLE),
-                SD_VARLINK_FIELD_COMMENT("The running guest, in the last answer"),
+                SD_VARLINK_FIELD_COMMENT("The guest, in the last answer: running, or exited if it has powered off already"),
                 SD_VARLINK_DEFINE_OUTPUT_BY_TYPE(guest, GuestState, SD_VARLINK_NULLABLE));
 
 static SD_VARLINK_DEFINE_METHOD(
@@ -258,7 +258,7 @@ SD_VARLINK_DEFINE_INTERFACE(
                 &vl_type_Counter,
                 &vl_type_Check,
                 &vl_type_CheckStatus,
-                SD_VARLINK_SYMBOL_COMMENT("Launches a guest; answers when the realm runs"),
+                SD_VARLINK_SYMBOL_COMMENT("Launches a guest; answers when the realm runs, or has run and ended"),
                 &vl_method_Launch,
                 SD_VARLINK_SYMBOL_COMMENT("All guests, those that ended included until they are stopped or launched again"),
                 &vl_method_List,

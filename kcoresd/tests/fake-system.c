@@ -66,7 +66,12 @@ static int launch_status(int fd, struct kcore_launch_status *ret) {
         (void) fd;
         if (fake.status_delay_usec > 0)
                 usleep((useconds_t) fake.status_delay_usec);
-        *ret = (struct kcore_launch_status) { .state = KCORE_LAUNCH_ACTIVE, .s2sz = 33, .realm_id = 7 };
+        *ret = (struct kcore_launch_status) {
+                .state = fake.launch_state ?: KCORE_LAUNCH_ACTIVE,
+                .s2sz = 33,
+                .realm_id = 7,
+                .exits = fake.launch_exits,
+        };
         if (fake.launch_error < 0) {
                 ret->state = KCORE_LAUNCH_DEAD;
                 ret->error = fake.launch_error;
@@ -113,6 +118,8 @@ static void qemu(enum fake_behaviour behaviour, int qmp_listen, int console_list
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (behaviour == FAKE_EXIT_AT_ONCE)
                 _exit(1);
+        if (behaviour == FAKE_ENDS_AT_ONCE)
+                _exit(0);
         for (;;) {
                 struct pollfd p[4] = {
                         { .fd = qmp < 0 ? qmp_listen : -1, .events = POLLIN },
@@ -152,6 +159,11 @@ static void qemu(enum fake_behaviour behaviour, int qmp_listen, int console_list
                                 say(qmp, "{\"return\": {}}\r\n");
                                 if (behaviour == FAKE_INTERNAL_ERROR)
                                         say(qmp, "{\"event\": \"STOP\"}\r\n");
+                                if (behaviour == FAKE_ENDS_EARLY) {
+                                        say(qmp, "{\"event\": \"SHUTDOWN\", \"data\": {\"guest\": true, \"reason\": \"guest-shutdown\"}}\r\n");
+                                        usleep(600000);
+                                        _exit(0);
+                                }
                                 if (behaviour == FAKE_POWERS_OFF) {
                                         usleep(400000);
                                         qemu_end(qmp, "guest-shutdown");
@@ -218,7 +230,7 @@ static int unit_start(void *system _unused_, const struct unit_request *q, char 
         if (pid == 0)
                 qemu(fake.behaviour, q->fds[1], q->fds[2]);
         /* Gone before anyone can connect to it; its status stays for reap(). */
-        if (fake.behaviour == FAKE_EXIT_AT_ONCE)
+        if (fake.behaviour == FAKE_EXIT_AT_ONCE || fake.behaviour == FAKE_ENDS_AT_ONCE)
                 assert_ok(waitid(P_PID, (id_t) pid, &(siginfo_t) {}, WEXITED | WNOWAIT));
         assert_true(fake.n_units < ELEMENTSOF(fake.units));
         snprintf(fake.units[fake.n_units].unit, sizeof(fake.units[0].unit), "%s", q->unit);

@@ -15,6 +15,8 @@ enum fake_behaviour {
         FAKE_SPEAKS_NONSENSE,/* greets with garbage, stays */
         FAKE_INTERNAL_ERROR, /* boots, then stops with an error */
         FAKE_POWERS_OFF,     /* boots, then powers off by itself */
+        FAKE_ENDS_AT_ONCE,   /* powers off, and is gone before anybody can connect */
+        FAKE_ENDS_EARLY,     /* powers off as soon as QMP is up; QEMU takes a while to end */
         FAKE_FLOODS,         /* boots, writes megabytes to its console */
 };
 
@@ -23,6 +25,8 @@ struct fake_system {
         enum fake_behaviour behaviour;
         int config_error, segment_error, unit_error; /* injected */
         int launch_error;      /* what the kernel says of the launch, -errno */
+        uint32_t launch_state; /* and where it stands: 0 for active */
+        uint64_t launch_exits; /* how often the realm left */
         uint64_t status_delay_usec; /* before the kernel answers a question about a launch */
         uint64_t memlock;      /* limit that units get, 0: what was asked for */
 

@@ -193,6 +193,20 @@ static const char *string_at(sd_json_variant *v, const char *a, const char *b) {
         return v && sd_json_variant_is_string(v) ? sd_json_variant_string(v) : "";
 }
 
+static void expect_launch_failure(const char *words) {
+        struct call c;
+
+        launch_a(&c);
+        if (!c.error)
+                fail_msg("launched");
+        assert_string_equal(c.error, ERROR_LAUNCH_FAILED);
+        if (!strstr(string_at(c.reply, "message", NULL), words))
+                fail_msg("\"%s\" does not say \"%s\"", string_at(c.reply, "message", NULL), words);
+        call_done(&c);
+        for (size_t i = 0; i < fake.n_units; i++)
+                assert_int_equal(fake.units[i].alive, false);
+}
+
 /* --- life --- */
 
 static void test_life(void **state _unused_) {
@@ -424,6 +438,71 @@ static void test_ends_by_itself(void **state _unused_) {
         call_done(&c);
 }
 
+/* A guest that is done before anybody looked has been launched all the same. */
+static void expect_launched_and_ended(const char *reason) {
+        struct call c;
+
+        launch_a(&c);
+        expect_success(&c);
+        assert_non_null(sd_json_variant_by_key(c.reply, "guest"));
+        call_done(&c);
+        wait_for_status("a", "exited");
+        assert_string_equal(manager_find(manager, "a")->state.reason, reason);
+        call_name(&c, METHOD_DESCRIBE, "a");
+        expect_success(&c);
+        assert_string_equal(string_at(c.reply, "guest", "status"), "exited");
+        call_done(&c);
+        call_name(&c, METHOD_STOP, "a");
+        expect_success(&c);
+        call_done(&c);
+        assert_null(manager_find(manager, "a"));
+}
+
+static void test_ends_early(void **state _unused_) {
+        fake.launch_state = KCORE_LAUNCH_DEAD;
+        fake.launch_exits = 5;
+        fake.behaviour = FAKE_ENDS_EARLY;
+        expect_launched_and_ended("the guest powered off");
+        fake.behaviour = FAKE_ENDS_AT_ONCE; /* nobody heard QEMU say why */
+        expect_launched_and_ended("QEMU ended");
+
+        /* The kernel has not counted yet, or does not answer: QEMU's word is enough. */
+        fake.launch_exits = 0;
+        fake.behaviour = FAKE_ENDS_EARLY;
+        expect_launched_and_ended("the guest powered off");
+        fake.status_delay_usec = 3 * USEC_PER_SEC;
+        expect_launched_and_ended("the guest powered off");
+        fake.status_delay_usec = 0;
+}
+
+/* QEMU went, in good order, and no realm has ever run. */
+static void test_ends_before_the_realm(void **state _unused_) {
+        fake.launch_state = KCORE_LAUNCH_DEAD;
+        fake.behaviour = FAKE_ENDS_AT_ONCE;
+        expect_launch_failure("QEMU ended before the realm ran: could not set up something");
+        assert_string_equal(status_of("a"), "failed");
+}
+
+/* It would have ended by itself, but somebody was faster: that is no launch. */
+static void test_stopped_while_starting(void **state _unused_) {
+        _cleanup_(sd_json_variant_unrefp) sd_json_variant *v = NULL;
+        int fd = make_kernel();
+        struct call slow, c;
+        sd_varlink *link;
+
+        fake.launch_state = KCORE_LAUNCH_CREATED;
+        link = launch_begin(&slow, GUEST_A, &fd, 1);
+        run_until(NULL, 500);
+        assert_string_equal(status_of("a"), "starting");
+        call_name(&c, METHOD_STOP, "a");
+        expect_success(&c);
+        call_done(&c);
+        run_until(&slow.done, 20000);
+        expect_error(&slow, ERROR_LAUNCH_FAILED);
+        sd_varlink_close_unref(link);
+        assert_null(manager_find(manager, "a"));
+}
+
 static void test_killed(void **state _unused_) {
         struct call c;
 
@@ -448,20 +527,6 @@ static void test_realm_error(void **state _unused_) {
 }
 
 /* --- launches that fail --- */
-
-static void expect_launch_failure(const char *words) {
-        struct call c;
-
-        launch_a(&c);
-        if (!c.error)
-                fail_msg("launched");
-        assert_string_equal(c.error, ERROR_LAUNCH_FAILED);
-        if (!strstr(string_at(c.reply, "message", NULL), words))
-                fail_msg("\"%s\" does not say \"%s\"", string_at(c.reply, "message", NULL), words);
-        call_done(&c);
-        for (size_t i = 0; i < fake.n_units; i++)
-                assert_int_equal(fake.units[i].alive, false);
-}
 
 static void test_kernel_refuses(void **state _unused_) {
         fake.config_error = -EINVAL;
@@ -906,7 +971,8 @@ int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
                 T(test_life), T(test_again_and_again), T(test_console), T(test_console_is_bounded),
                 T(test_console_of_a_sleeper), T(test_too_many_consoles), T(test_deaf_guest_is_forced), T(test_sysrq), T(test_force),
-                T(test_ends_by_itself), T(test_killed), T(test_realm_error), T(test_kernel_refuses),
+                T(test_ends_by_itself), T(test_ends_early), T(test_ends_before_the_realm),
+                T(test_stopped_while_starting), T(test_killed), T(test_realm_error), T(test_kernel_refuses),
                 T(test_systemd_refuses), T(test_qemu_fails), T(test_realm_is_not_made), T(test_slow_kernel), T(test_memlock_lowered),
                 T(test_check_fails), T(test_nonsense_qemu), T(test_bad_descriptors), T(test_payload_too_big),
                 T(test_wrong_parameters), T(test_not_json), T(test_deep_json), T(test_oversized_message),
