@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Primitives of mach.h: memory, scratch pages, object fields, hashing, counters. */
-#include "../crypto/sha2.h"
+#include "../crypto/crypto.h"
 #include "../include/kcore.h"
 #include "../include/rmi.h"
 #include "cpu.h"

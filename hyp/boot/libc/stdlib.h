@@ -11,4 +11,7 @@ void *calloc(size_t n, size_t m);
 void free(void *p);
 _Noreturn void exit(int code);
 
+/* HACL*'s bignums: of constant size, a few hundred bytes. */
+#define alloca __builtin_alloca
+
 #endif
