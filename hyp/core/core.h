@@ -136,10 +136,17 @@ struct rmi_result rtt_read_entry(uint64_t rd, uint64_t ipa, uint64_t level);
 
 /* ---- measure */
 void measure_realm_params(uint64_t rd);
+void measure_policy(uint64_t rd);
 void measure_data(uint64_t rd, uint64_t ipa, uint64_t flags, uint64_t pa);
 void measure_rec(uint64_t rd);
 void measure_ripas(uint64_t rd, uint64_t base, uint64_t top);
 void measure_extend(uint64_t rd, uint64_t rec, uint64_t slot, uint64_t size);
+
+/* ---- launch */
+uint64_t launch_policy(uint64_t rd, uint64_t block);
+uint64_t launch_key(uint64_t rd, uint64_t page);
+bool launch_rim_ok(uint64_t rd);
+void launch_forget_key(uint64_t rd);
 
 /* ---- realm */
 uint64_t realm_create(uint64_t rd, uint64_t params);
@@ -149,6 +156,7 @@ struct rmi_result realm_aux_count(uint64_t rd);
 
 /* ---- data */
 uint64_t data_create(uint64_t rd, uint64_t data, uint64_t ipa, uint64_t src, uint64_t flags);
+uint64_t data_create_sealed(uint64_t rd, uint64_t data, uint64_t ipa, uint64_t src, uint64_t tag);
 uint64_t data_create_unknown(uint64_t rd, uint64_t data, uint64_t ipa);
 struct rmi_result data_destroy(uint64_t rd, uint64_t ipa);
 struct rmi_result rtt_init_ripas(uint64_t rd, uint64_t base, uint64_t top);

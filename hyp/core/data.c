@@ -13,6 +13,23 @@ static bool data_ipa_ok(uint64_t rd, uint64_t ipa)
 	return protected && aligned;
 }
 
+/* May the realm have one more page? */
+static bool data_room(uint64_t rd)
+{
+	uint64_t private = rd_get_pages_private(rd);
+	uint64_t max = rd_get_max_private(rd);
+
+	return private < max;
+}
+
+/* Count n more pages of the realm. */
+static void data_add_private(uint64_t rd, uint64_t n)
+{
+	uint64_t private = rd_get_pages_private(rd);
+
+	rd_set_pages_private(rd, private + n);
+}
+
 /* Map a claimed granule at the entry a walk found. */
 static void data_assign(uint64_t rd, uint64_t data, struct rtt_walk w, uint64_t ripas)
 {
@@ -21,18 +38,48 @@ static void data_assign(uint64_t rd, uint64_t data, struct rtt_walk w, uint64_t 
 	granule_set(data, GS_DATA, rd);
 	s2_make(w.table, w.slot, desc);
 	granule_add_refs(w.table, 1);
+	data_add_private(rd, 1);
 }
 
-static uint64_t data_create_locked(uint64_t rd, uint64_t data, uint64_t ipa, uint64_t src, uint64_t flags)
+/* Where the content of a page comes from: the host's page src, plain, or sealed with its tag at tag. */
+struct data_source {
+	uint64_t src;
+	uint64_t flags; /* RMI_DATA_* */
+	uint64_t sealed;
+	uint64_t tag;
+};
+
+/* Is the realm still being built, and can it open what is sealed? */
+static bool data_state_ok(uint64_t rd, struct data_source s)
 {
-	/* Is the realm still being built? */
 	uint64_t state = rd_get_state(rd);
-	if (state != REALM_NEW) {
+	uint64_t has_key = rd_get_has_key(rd);
+
+	return state == REALM_NEW && (s.sealed == 0 || has_key != 0);
+}
+
+/* Fill a claimed granule. false: it stays as it is. */
+static bool data_fill(uint64_t rd, uint64_t data, uint64_t ipa, struct data_source s)
+{
+	bool ok = true;
+
+	if (s.sealed != 0) {
+		ok = open_granule(rd, data, ipa, s.src, s.tag);
+	} else {
+		copy_granule(data, s.src);
+	}
+	return ok;
+}
+
+static uint64_t data_create_locked(uint64_t rd, uint64_t data, uint64_t ipa, struct data_source s)
+{
+	bool ok = data_state_ok(rd, s);
+	if (!ok) {
 		uint64_t error = error_realm(0);
 		return error;
 	}
 	/* Is there an empty entry for a page at ipa? */
-	bool ok = data_ipa_ok(rd, ipa);
+	ok = data_ipa_ok(rd, ipa);
 	if (!ok) {
 		return RMI_ERROR_INPUT;
 	}
@@ -41,14 +88,22 @@ static uint64_t data_create_locked(uint64_t rd, uint64_t data, uint64_t ipa, uin
 		uint64_t error = error_rtt(w.level);
 		return error;
 	}
+	ok = data_room(rd);
+	if (!ok) {
+		return KCORE_ERROR_POLICY;
+	}
 
-	copy_granule(data, src);
+	ok = data_fill(rd, data, ipa, s);
+	if (!ok) {
+		return KCORE_ERROR_SEAL;
+	}
 	data_assign(rd, data, w, RMI_RIPAS_RAM);
-	measure_data(rd, ipa, flags, data);
+	measure_data(rd, ipa, s.flags, data);
 	return RMI_SUCCESS;
 }
 
-static uint64_t data_create_pinned(uint64_t rd, uint64_t data, uint64_t ipa, uint64_t src, uint64_t flags)
+/* The host's pages that s names are pinned. */
+static uint64_t data_create_pinned(uint64_t rd, uint64_t data, uint64_t ipa, struct data_source s)
 {
 	uint64_t status = RMI_ERROR_INPUT;
 
@@ -58,7 +113,7 @@ static uint64_t data_create_pinned(uint64_t rd, uint64_t data, uint64_t ipa, uin
 	}
 	ok = granule_claim(data, GS_DELEGATED);
 	if (ok) {
-		status = data_create_locked(rd, data, ipa, src, flags);
+		status = data_create_locked(rd, data, ipa, s);
 		granule_release(data);
 	}
 	realm_unlock(rd);
@@ -68,6 +123,8 @@ static uint64_t data_create_pinned(uint64_t rd, uint64_t data, uint64_t ipa, uin
 /* RMI_DATA_CREATE */
 uint64_t data_create(uint64_t rd, uint64_t data, uint64_t ipa, uint64_t src, uint64_t flags)
 {
+	struct data_source s = { src, flags, 0, 0 };
+
 	if (flags > RMI_DATA_MEASURED) {
 		return RMI_ERROR_INPUT;
 	}
@@ -75,7 +132,30 @@ uint64_t data_create(uint64_t rd, uint64_t data, uint64_t ipa, uint64_t src, uin
 	if (!ok) {
 		return RMI_ERROR_INPUT;
 	}
-	uint64_t status = data_create_pinned(rd, data, ipa, src, flags);
+	uint64_t status = data_create_pinned(rd, data, ipa, s);
+	ns_put(src);
+	return status;
+}
+
+/* KCORE_DATA_CREATE_SEALED */
+uint64_t data_create_sealed(uint64_t rd, uint64_t data, uint64_t ipa, uint64_t src, uint64_t tag)
+{
+	struct data_source s = { src, RMI_DATA_MEASURED, 1, tag };
+	uint64_t tags = tag & ~(GRANULE_SIZE - 1);
+
+	if ((tag & 15) != 0) {
+		return RMI_ERROR_INPUT;
+	}
+	bool ok = ns_get(src);
+	if (!ok) {
+		return RMI_ERROR_INPUT;
+	}
+	uint64_t status = RMI_ERROR_INPUT;
+	ok = ns_get(tags);
+	if (ok) {
+		status = data_create_pinned(rd, data, ipa, s);
+		ns_put(tags);
+	}
 	ns_put(src);
 	return status;
 }
@@ -90,6 +170,10 @@ static uint64_t data_create_unknown_locked(uint64_t rd, uint64_t data, uint64_t 
 	if (w.level != 3 || w.kind != S2K_UNASSIGNED) {
 		uint64_t error = error_rtt(w.level);
 		return error;
+	}
+	ok = data_room(rd);
+	if (!ok) {
+		return KCORE_ERROR_POLICY;
 	}
 
 	/* a delegated granule is all zero */
@@ -145,6 +229,7 @@ static struct rmi_result data_destroy_locked(uint64_t rd, uint64_t ipa)
 		s2_make(w.table, w.slot, left);
 	}
 	granule_add_refs(w.table, ~0UL);
+	data_add_private(rd, ~0UL);
 	granule_scrub(pa);
 	top = rtt_walk_top(w, ipa);
 	return (struct rmi_result){ RMI_SUCCESS, pa, top, 0, 0 };

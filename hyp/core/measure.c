@@ -16,6 +16,10 @@
 #define DESC_TYPE_DATA 0UL
 #define DESC_TYPE_REC 1UL
 #define DESC_TYPE_RIPAS 2UL
+#define DESC_TYPE_POLICY 0x4BUL /* KCore's own */
+
+#define POLICY_MEASURED 18UL /* words of the launch block, besides the signer's key */
+#define SIGNER_WORDS 4UL
 
 /* Store the digest just made as measurement slot. */
 static void measure_store(uint64_t rd, uint64_t slot)
@@ -71,6 +75,33 @@ void measure_realm_params(uint64_t rd)
 	measure_copy_param(REALM_PARAMS_HASH_ALGO, 0xFFUL);
 	hash_buffer(alg, GRANULE_SIZE);
 	measure_store(rd, 0);
+}
+
+/* LAUNCH_POLICY: the digest of a page with the measured part of the launch block, and the signer's key. */
+void measure_policy(uint64_t rd)
+{
+	uint64_t alg = rd_get_hash_algo(rd);
+
+	hash_clear();
+	for (uint64_t i = 0; i < POLICY_MEASURED; i++) {
+		uint64_t word = rd_get_policy(rd, i);
+
+		hash_put(i, word);
+	}
+	hash_buffer(alg, GRANULE_SIZE);
+	/* the digest stays readable while the buffer is filled anew */
+	measure_begin(rd, DESC_TYPE_POLICY);
+	for (uint64_t i = 0; i < MEAS_WORDS; i++) {
+		uint64_t word = hash_word(i);
+
+		hash_put(DESC_BODY + i, word);
+	}
+	for (uint64_t i = 0; i < SIGNER_WORDS; i++) {
+		uint64_t word = rd_get_policy(rd, (LAUNCH_SIGNER >> 3) + i);
+
+		hash_put(DESC_BODY + MEAS_WORDS + i, word);
+	}
+	measure_end(rd);
 }
 
 /* DATA_CREATE: the page pa at ipa; its content too if flags say so. */

@@ -120,6 +120,9 @@ static void realm_fill(uint64_t rd, struct realm_params p)
 	rd_set_hash_algo(rd, p.hash_algo);
 	rd_set_rec_index(rd, 0);
 	rd_set_rec_count(rd, 0);
+	rd_set_max_vcpus(rd, RMI_MAX_RECS);
+	rd_set_max_private(rd, ~0UL);
+	rd_set_max_shared(rd, ~0UL);
 	for (uint64_t i = 0; i < 8; i++) {
 		uint64_t word = params_word(REALM_PARAMS_RPV + (i << 3));
 
@@ -197,6 +200,27 @@ uint64_t realm_create(uint64_t rd, uint64_t params)
 	return status;
 }
 
+static uint64_t realm_activate_locked(uint64_t rd)
+{
+	uint64_t state = rd_get_state(rd);
+	uint64_t rim = rd_get_meas(rd, 0);
+
+	if (state != REALM_NEW) {
+		uint64_t error = error_realm(0);
+		return error;
+	}
+	/* Is it what its tenant wants to run? */
+	bool ok = launch_rim_ok(rd);
+	if (!ok) {
+		return KCORE_ERROR_RIM;
+	}
+
+	launch_forget_key(rd);
+	rd_set_state(rd, REALM_ACTIVE);
+	log_event(LOG_REALM_ACTIVATE, rd, rim);
+	return RMI_SUCCESS;
+}
+
 /* RMI_REALM_ACTIVATE */
 uint64_t realm_activate(uint64_t rd)
 {
@@ -204,15 +228,7 @@ uint64_t realm_activate(uint64_t rd)
 	if (!ok) {
 		return RMI_ERROR_INPUT;
 	}
-	uint64_t state = rd_get_state(rd);
-	uint64_t status = error_realm(0);
-	if (state == REALM_NEW) {
-		uint64_t rim = rd_get_meas(rd, 0);
-
-		rd_set_state(rd, REALM_ACTIVE);
-		log_event(LOG_REALM_ACTIVATE, rd, rim);
-		status = RMI_SUCCESS;
-	}
+	uint64_t status = realm_activate_locked(rd);
 	realm_unlock(rd);
 	return status;
 }

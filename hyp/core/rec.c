@@ -82,6 +82,10 @@ static uint64_t rec_create_locked(uint64_t rd, uint64_t rec)
 		uint64_t error = error_realm(0);
 		return error;
 	}
+	uint64_t max = rd_get_max_vcpus(rd);
+	if (index >= max) {
+		return KCORE_ERROR_POLICY;
+	}
 	/* Is it the next in order? */
 	uint64_t want = rec_mpidr_index(mpidr);
 	if ((mpidr & ~RMI_MPIDR_MASK) != 0 || want != index) {

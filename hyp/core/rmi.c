@@ -195,7 +195,27 @@ static struct rmi_result kcore_undelegate_range(uint64_t pa, uint64_t count)
 	return (struct rmi_result){ range.status, range.done, 0, 0, 0 };
 }
 
-static struct rmi_result kcore_call(uint64_t fid, uint64_t x1, uint64_t x2)
+/* Calls on a realm that is being launched, which answer with a status only; -1 for none of them. */
+static uint64_t kcore_launch(uint64_t fid, uint64_t x1, uint64_t x2, uint64_t x3, uint64_t x4, uint64_t x5)
+{
+	uint64_t status = SMCCC_NOT_SUPPORTED;
+
+	if (fid == KCORE_LAUNCH_POLICY) {
+		status = launch_policy(x1, x2);
+		return status;
+	}
+	if (fid == KCORE_LAUNCH_KEY) {
+		status = launch_key(x1, x2);
+		return status;
+	}
+	if (fid == KCORE_DATA_CREATE_SEALED) {
+		status = data_create_sealed(x1, x2, x3, x4, x5);
+		return status;
+	}
+	return status;
+}
+
+static struct rmi_result kcore_call(uint64_t fid, uint64_t x1, uint64_t x2, uint64_t x3, uint64_t x4, uint64_t x5)
 {
 	struct rmi_result r = { SMCCC_NOT_SUPPORTED, 0, 0, 0, 0 };
 
@@ -225,6 +245,8 @@ static struct rmi_result kcore_call(uint64_t fid, uint64_t x1, uint64_t x2)
 		r = kcore_counter_read(x1);
 		return r;
 	}
+	uint64_t status = kcore_launch(fid, x1, x2, x3, x4, x5);
+	r = rmi_status(status);
 	return r;
 }
 
@@ -248,7 +270,7 @@ struct smc_result core_host_smc(uint64_t fid, uint64_t x1, uint64_t x2, uint64_t
 	} else if (id >= RMI_FID_FIRST && id <= RMI_FID_LAST) {
 		r = rmi_call(id, x1, x2, x3, x4, x5);
 	} else {
-		r = kcore_call(id, x1, x2);
+		r = kcore_call(id, x1, x2, x3, x4, x5);
 	}
 	return (struct smc_result){ r.status, r.x1, r.x2, r.x3, out4, 0 };
 }

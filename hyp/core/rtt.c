@@ -139,20 +139,35 @@ bool rtt_start_unused(uint64_t rd)
 	return sum == 0;
 }
 
-/* Unpin what the ASSIGNED_NS entries of a table map. The TLB has forgotten them. */
-static void rtt_drop_ns(uint64_t level, uint64_t table)
+static uint64_t ns_pages(uint64_t level)
 {
+	if (level == 3) {
+		return 1;
+	}
+	return PT_SLOTS;
+}
+
+/* Count n more host pages that the realm maps. */
+static void rtt_add_shared(uint64_t rd, uint64_t n)
+{
+	uint64_t shared = rd_get_pages_shared(rd);
+
+	rd_set_pages_shared(rd, shared + n);
+}
+
+/* Unpin what the ASSIGNED_NS entries of a table map. The TLB has forgotten them. */
+static void rtt_drop_ns(uint64_t rd, uint64_t level, uint64_t table)
+{
+	uint64_t pages = ns_pages(level);
+
 	for (uint64_t i = 0; i < PT_SLOTS; i++) {
 		uint64_t desc = pt_read(table, i);
 		uint64_t kind = s2_kind(level, desc);
 		uint64_t pa = s2_pa(desc);
 
 		if (kind == S2K_ASSIGNED_NS) {
-			if (level == 3) {
-				ns_put(pa);
-			} else {
-				ns_put_pages(pa, PT_SLOTS);
-			}
+			ns_put_pages(pa, pages);
+			rtt_add_shared(rd, 0UL - pages);
 		}
 	}
 }
@@ -166,7 +181,7 @@ void rtt_free_start(uint64_t rd)
 
 	for (uint64_t t = 0; t < MAX_START_TABLES; t++) {
 		if (t < num) {
-			rtt_drop_ns(level, base + (t << 12));
+			rtt_drop_ns(rd, level, base + (t << 12));
 			granule_scrub(base + (t << 12));
 		}
 	}
@@ -280,7 +295,7 @@ static struct rmi_result rtt_destroy_locked(uint64_t rd, uint64_t ipa, uint64_t 
 	s2_break(w.table, w.slot, freed);
 	tlbi_realm_all(vmid);
 	granule_add_refs(w.table, ~0UL);
-	rtt_drop_ns(level, child);
+	rtt_drop_ns(rd, level, child);
 	granule_scrub(child);
 	top = rtt_walk_top(w, ipa);
 	return (struct rmi_result){ RMI_SUCCESS, child, top, 0, 0 };
@@ -408,14 +423,6 @@ static bool rtt_unprotected_ok(uint64_t rd, uint64_t ipa, uint64_t level)
 	return bounded && !protected && aligned && level >= start;
 }
 
-static uint64_t ns_pages(uint64_t level)
-{
-	if (level == 3) {
-		return 1;
-	}
-	return PT_SLOTS;
-}
-
 static uint64_t rtt_map_locked(uint64_t rd, uint64_t ipa, uint64_t level, uint64_t host)
 {
 	/* Are descriptor and address well formed? */
@@ -433,9 +440,15 @@ static uint64_t rtt_map_locked(uint64_t rd, uint64_t ipa, uint64_t level, uint64
 	if (w.level != level || w.kind != S2K_UNASSIGNED_NS) {
 		return error;
 	}
+	/* Does the tenant allow so many? */
+	uint64_t pages = ns_pages(level);
+	uint64_t shared = rd_get_pages_shared(rd);
+	uint64_t max = rd_get_max_shared(rd);
+	if (shared + pages > max) {
+		return KCORE_ERROR_POLICY;
+	}
 	/* Are they all the host's granules? Pin them, so that they stay it. */
 	uint64_t pa = s2_pa(host);
-	uint64_t pages = ns_pages(level);
 	ok = ns_get_pages(pa, pages);
 	if (!ok) {
 		return RMI_ERROR_INPUT;
@@ -443,6 +456,7 @@ static uint64_t rtt_map_locked(uint64_t rd, uint64_t ipa, uint64_t level, uint64
 
 	uint64_t desc = s2_assigned_ns(level, host);
 	s2_make(w.table, w.slot, desc);
+	rtt_add_shared(rd, pages);
 	return RMI_SUCCESS;
 }
 
@@ -483,6 +497,7 @@ static struct rmi_result rtt_unmap_locked(uint64_t rd, uint64_t ipa, uint64_t le
 	s2_break(w.table, w.slot, freed);
 	tlbi_realm(vmid, ipa);
 	ns_put_pages(pa, pages);
+	rtt_add_shared(rd, 0UL - pages);
 	top = rtt_walk_top(w, ipa);
 	return (struct rmi_result){ RMI_SUCCESS, top, 0, 0, 0 };
 }

@@ -80,6 +80,15 @@ void aead_seal(uint8_t *out, uint8_t tag[16], const uint8_t key[32], const uint8
 bool aead_open(uint8_t *out, const uint8_t key[32], const uint8_t nonce[12], const void *aad, uint32_t aad_len,
 	       const void *in, uint32_t len, const uint8_t tag[16]);
 
+/* ---- HPKE (RFC 9180): DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20Poly1305; base mode, hpke.c ---- */
+
+/*
+ * Open the first message of a sender: ct is len bytes and the tag of 16, out len bytes. false: it was not sealed to
+ * this secret key with this enc, info and aad, and out is as it was.
+ */
+bool hpke_open(uint8_t *out, const uint8_t secret[32], const uint8_t enc[32], const void *info, uint32_t info_len,
+	       const void *aad, uint32_t aad_len, const uint8_t *ct, uint32_t len);
+
 /* ---- ECDSA on P-384 with SHA-384 (FIPS 186-5), p384.c. Numbers are big endian; public: x, y; signature: r, s. ---- */
 
 /* A private key from 64 random bytes, by modular reduction: FIPS 186-5, A.2.1. */

@@ -27,12 +27,54 @@
 /* (index) -> x1 value */
 #define KCORE_COUNTER_READ 0xC6004B05UL
 
+/* (rd, ns_pa of a launch block); see LAUNCH_* below */
+#define KCORE_LAUNCH_POLICY 0xC6004B07UL
+/* (rd, ns_pa): content key of sealed pages, encrypted to this KCore's sealing key; see LAUNCH_KEY_* below */
+#define KCORE_LAUNCH_KEY 0xC6004B08UL
+/* (rd, data, ipa, src, tag): DATA_CREATE of a sealed page */
+#define KCORE_DATA_CREATE_SEALED 0xC6004B09UL
+
 #define KCORE_FID_FIRST 0xC6004B00UL
 #define KCORE_FID_LAST 0xC6004BFFUL
 
-#define KCORE_ABI_VERSION 0x00010000UL
+#define KCORE_ABI_VERSION 0x00010001UL
 #define KCORE_ABI_FEATURES 0UL
 #define KCORE_RANGE_MAX 512UL
+
+/* Statuses of KCore's own, beside those of rmi.h. RMI commands on a realm with a launch policy have them, too. */
+#define KCORE_ERROR_POLICY 16UL    /* the launch policy forbids it */
+#define KCORE_ERROR_SIGNATURE 17UL /* the launch block is not signed by the key that it names */
+#define KCORE_ERROR_SEAL 18UL      /* a key or page was not sealed for this, or was altered */
+#define KCORE_ERROR_RIM 19UL       /* the RIM is not the one that the launch block expects */
+
+/*
+ * Launch block: byte offsets in its page. Its first 0xF0 bytes are signed; bytes 0 to 0x8F and the signer's key
+ * are measured.
+ */
+#define LAUNCH_MAGIC 0x000UL
+#define LAUNCH_VERSION 0x008UL
+#define LAUNCH_FLAGS 0x010UL
+#define LAUNCH_MAX_VCPUS 0x018UL   /* RECs, 1 to LAUNCH_VCPUS_LIMIT */
+#define LAUNCH_MAX_PRIVATE 0x020UL /* granules of protected memory */
+#define LAUNCH_MAX_SHARED 0x028UL  /* granules of the host mapped into the unprotected half */
+#define LAUNCH_MIN_VERSION 0x030UL /* least KCORE_ABI_VERSION */
+#define LAUNCH_IMAGE_ID 0x038UL    /* 32 bytes */
+#define LAUNCH_RESERVED 0x058UL    /* zero */
+#define LAUNCH_RIM 0x090UL         /* expected RIM, 64 bytes; zero: any */
+#define LAUNCH_SIGNER 0x0D0UL      /* Ed25519 public key, 32 bytes */
+#define LAUNCH_SIGNATURE 0x0F0UL   /* Ed25519, 64 bytes */
+#define LAUNCH_END 0x130UL         /* zero from here on */
+
+#define LAUNCH_MAGIC_VALUE 0x31434B4C45524F43UL
+#define LAUNCH_VERSION_VALUE 1UL
+#define LAUNCH_FLAG_DEBUG (1UL << 0)    /* the host may debug the realm */
+#define LAUNCH_FLAG_SNAPSHOT (1UL << 1) /* the host may take snapshots of it */
+#define LAUNCH_VCPUS_LIMIT 512UL
+
+/* Page of LAUNCH_KEY: byte offsets. HPKE (RFC 9180) enc and ct of the 32 byte content key; the rest is zero. */
+#define LAUNCH_KEY_ENC 0x000UL /* 32 bytes */
+#define LAUNCH_KEY_CT 0x020UL  /* 48 bytes */
+#define LAUNCH_KEY_END 0x050UL
 
 #define KCORE_FEATURE_ICH_VTR 0UL
 #define KCORE_FEATURE_TRACKED 1UL

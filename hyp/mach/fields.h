@@ -26,7 +26,16 @@
 	F(rec_index)   /* RECs ever created = index of the next one */                         \
 	F(rec_count)   /* RECs that exist */                                                   \
 	A(meas, 40)    /* five measurements of eight words: RIM, REM1 to REM4 */               \
-	A(rpv, 8)
+	A(rpv, 8)                                                                              \
+	F(has_policy)    /* 1: a launch policy is set */                                       \
+	A(policy, 30)    /* its launch block, bytes 0 to 0xEF; else 0 */                       \
+	F(has_key)       /* 1: content_key is set */                                           \
+	A(content_key, 4) /* of sealed pages; wiped when the realm becomes ACTIVE */           \
+	F(max_vcpus)     /* RECs ever created, at most */                                      \
+	F(max_private)   /* DATA granules, at most */                                          \
+	F(max_shared)    /* pages of ASSIGNED_NS entries, at most */                           \
+	F(pages_private) /* DATA granules now */                                               \
+	F(pages_shared)  /* pages of ASSIGNED_NS entries now */
 
 /*
  * REC. Owned by the CPU that runs it (run_state 1), else guarded by the realm lock.

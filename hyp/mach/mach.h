@@ -87,6 +87,14 @@ void zero_granule(uint64_t pa);
 /* Copy a page from a pinned NS granule to a held one. */
 void copy_granule(uint64_t dst, uint64_t src);
 
+/*
+ * Open a sealed page: decrypt a pinned NS page to a held granule that is all zero, with the content key of rd.
+ * AEAD ChaCha20-Poly1305; nonce: 4 zero bytes, ipa; associated data: image id of rd's policy, ipa; tag: address of
+ * the 16 bytes, aligned to 16, in a pinned NS page. Both pages are read once. false: the tag is not that of this
+ * page under this key, and dst is all zero still. Guard: rd has a key.
+ */
+bool open_granule(uint64_t rd, uint64_t dst, uint64_t ipa, uint64_t src, uint64_t tag);
+
 /* Words of a DATA granule, index 0 to 511 (buffers of RSI calls). Guard: the owner's realm lock. */
 uint64_t data_read(uint64_t pa, uint64_t index);
 void data_write(uint64_t pa, uint64_t index, uint64_t value);
@@ -137,6 +145,12 @@ void params_load(uint64_t ns);
 uint64_t params_word(uint64_t offset);
 
 /*
+ * Ed25519 (RFC 8032): is the signature at byte offset sig of the parameter page, by the public key at byte offset
+ * key, good for its first len bytes? Guard: all three are multiples of 8 and inside the page.
+ */
+bool params_signed(uint64_t len, uint64_t key, uint64_t sig);
+
+/*
  * The run page: run_load copies the entry half of a pinned NS page into this CPU's scratch, once, and
  * zeroes the exit half; run_store copies the exit half to a pinned NS page.
  */
@@ -184,6 +198,14 @@ RD_FIELDS(RD_F, RD_A)
 	uint64_t rec_get_##name(uint64_t rec, uint64_t i);                                     \
 	void rec_set_##name(uint64_t rec, uint64_t i, uint64_t v);
 REC_FIELDS(REC_F, REC_A)
+
+/*
+ * HPKE (RFC 9180), base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20Poly1305: open the content key in
+ * the parameter page (LAUNCH_KEY_*) with the sealing key of this KCore, and put it into rd's content_key. info:
+ * "kcore image key 1", image id of rd's policy; aad: rd's policy, 0xF0 bytes. false: it does not open, and rd is
+ * as it was.
+ */
+bool open_content_key(uint64_t rd);
 
 /* Indices of EL1 registers: SYS_SCTLR_EL1 and so on. */
 enum rec_sysreg_index {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim.h"
 
+#include <openssl/evp.h>
+#include <openssl/hpke.h>
 #include <openssl/sha.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -343,6 +345,42 @@ void copy_granule(uint64_t dst, uint64_t src)
 	GUARD(pinned(src), "copy from %#lx, which is not pinned", src);
 	unreachable_guard(dst, "copy to");
 	memcpy(dram[number(dst)], dram[number(src)], 4096);
+}
+
+/* ChaCha20-Poly1305 of a page in place. */
+static bool aead_open(uint8_t *page, const uint8_t key[32], const uint8_t nonce[12], const uint8_t aad[40],
+		      const uint8_t tag[16])
+{
+	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+	int n = 0;
+	bool ok = EVP_DecryptInit_ex(c, EVP_chacha20_poly1305(), NULL, key, nonce) == 1 &&
+		  EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, 16, (void *)(uintptr_t)tag) == 1 &&
+		  EVP_DecryptUpdate(c, NULL, &n, aad, 40) == 1 && EVP_DecryptUpdate(c, page, &n, page, 4096) == 1 &&
+		  EVP_DecryptFinal_ex(c, page + n, &n) == 1;
+
+	EVP_CIPHER_CTX_free(c);
+	return ok;
+}
+
+bool open_granule(uint64_t rd, uint64_t dst, uint64_t ipa, uint64_t src, uint64_t tag)
+{
+	uint64_t aad[5], key[4], nonce[2] = { 0, ipa };
+	uint8_t page[4096], *tags = (uint8_t *)dram[number(tag & ~0xFFFUL)];
+
+	GUARD(claimed(granule(dst)) && granule(dst)->state == GS_DELEGATED, "open to %#lx", dst);
+	GUARD(pinned(src) && pinned(tag & ~0xFFFUL) && tag % 16 == 0, "open from %#lx, tag %#lx", src, tag);
+	GUARD(rd_get_has_key(rd) == 1, "no key");
+	unreachable_guard(dst, "open to");
+	for (unsigned i = 0; i < 4; i++) {
+		aad[i] = rd_get_policy(rd, LAUNCH_IMAGE_ID / 8 + i);
+		key[i] = rd_get_content_key(rd, i);
+	}
+	aad[4] = ipa;
+	memcpy(page, dram[number(src)], 4096);
+	if (!aead_open(page, (uint8_t *)key, (uint8_t *)nonce + 4, (uint8_t *)aad, tags + (tag & 0xFFF)))
+		return false;
+	memcpy(dram[number(dst)], page, 4096);
+	return true;
 }
 
 static void data_guard(uint64_t pa, uint64_t index)
@@ -742,6 +780,22 @@ uint64_t params_word(uint64_t offset)
 	return self()->params[offset / 8];
 }
 
+bool params_signed(uint64_t len, uint64_t key, uint64_t sig)
+{
+	const uint8_t *page = (const uint8_t *)self()->params;
+	EVP_MD_CTX *c = EVP_MD_CTX_new();
+	EVP_PKEY *k;
+	bool ok;
+
+	GUARD(len <= 4096 && key <= 4096 - 32 && sig <= 4096 - 64 && (len | key | sig) % 8 == 0, "signature");
+	k = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, page + key, 32);
+	ok = k != NULL && EVP_DigestVerifyInit(c, NULL, NULL, NULL, k) == 1 &&
+	     EVP_DigestVerify(c, page + sig, 64, page, len) == 1;
+	EVP_MD_CTX_free(c);
+	EVP_PKEY_free(k);
+	return ok;
+}
+
 void run_load(uint64_t ns)
 {
 	GUARD(pinned(ns), "run page %#lx is not pinned", ns);
@@ -870,6 +924,33 @@ static inline __attribute__((always_inline)) struct rec_layout *rec_fields(uint6
 		rd_fields(rd)->name[i] = v;                                                    \
 	}
 RD_FIELDS(RD_GET_F, RD_GET_A)
+
+const uint8_t sim_sealing_key[32] = "the sealing key of the simulator";
+
+bool open_content_key(uint64_t rd)
+{
+	static const OSSL_HPKE_SUITE suite = { OSSL_HPKE_KEM_ID_X25519, OSSL_HPKE_KDF_ID_HKDF_SHA256,
+					       OSSL_HPKE_AEAD_ID_CHACHA_POLY1305 };
+	OSSL_HPKE_CTX *c = OSSL_HPKE_CTX_new(OSSL_HPKE_MODE_BASE, suite, OSSL_HPKE_ROLE_RECEIVER, NULL, NULL);
+	EVP_PKEY *k = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, sim_sealing_key, 32);
+	const uint8_t *page = (const uint8_t *)self()->params;
+	uint8_t policy[LAUNCH_SIGNATURE], info[17 + 32];
+	uint64_t key[6];
+	size_t size = sizeof(key);
+	bool ok;
+
+	for (unsigned i = 0; i < sizeof(policy) / 8; i++)
+		memcpy(policy + 8 * i, &(uint64_t){ rd_get_policy(rd, i) }, 8);
+	memcpy(info, "kcore image key 1", 17);
+	memcpy(info + 17, policy + LAUNCH_IMAGE_ID, 32);
+	ok = OSSL_HPKE_decap(c, page + LAUNCH_KEY_ENC, 32, k, info, sizeof(info)) == 1 &&
+	     OSSL_HPKE_open(c, (uint8_t *)key, &size, policy, sizeof(policy), page + LAUNCH_KEY_CT, 48) == 1;
+	for (unsigned i = 0; ok && i < 4; i++)
+		rd_set_content_key(rd, i, key[i]);
+	OSSL_HPKE_CTX_free(c);
+	EVP_PKEY_free(k);
+	return ok;
+}
 
 static inline __attribute__((always_inline)) void rec_written(uint64_t rec, const char *field, uint64_t v)
 {
@@ -1151,6 +1232,7 @@ static uint64_t check_pins[SIM_GRANULES];
 static uint8_t check_seen[SIM_GRANULES];
 
 static uint64_t check_recs[SIM_GRANULES];
+static uint64_t check_private, check_shared; /* pages of the realm that is looked at */
 
 static void check_table(uint64_t rd, uint64_t table, uint64_t level, uint64_t base, uint64_t half)
 {
@@ -1172,12 +1254,12 @@ static void check_table(uint64_t rd, uint64_t table, uint64_t level, uint64_t ba
 			check_table(rd, desc_pa(desc), level + 1, ipa, half);
 		} else if (ns) {
 			GUARD(ipa >= half, "host page in the protected half, ipa %#lx", ipa);
-			for (uint64_t o = 0; (desc & 1) != 0 && o < size; o += 4096)
+			for (uint64_t o = 0; (desc & 1) != 0 && o < size; o += 4096, check_shared++)
 				check_pins[number(desc_pa(desc) + o)]++;
 		} else if ((desc & 5) != 0) {
 			live++;
 			GUARD(ipa < half, "protected page in the unprotected half, ipa %#lx", ipa);
-			for (uint64_t o = 0; o < size; o += 4096) {
+			for (uint64_t o = 0; o < size; o += 4096, check_private++) {
 				uint64_t pa = desc_pa(desc) + o;
 
 				GUARD(granule(pa)->state == GS_DATA && granule(pa)->owner == rd,
@@ -1193,10 +1275,25 @@ static void check_realm(uint64_t rd)
 {
 	struct rd_layout *r = (struct rd_layout *)(void *)dram[number(rd)];
 
+	uint64_t expects = 0, key = 0;
+
 	GUARD(vmids[r->vmid], "realm without its VMID");
+	check_private = check_shared = 0;
 	for (uint64_t i = 0; i < r->num_start; i++)
 		check_table(rd, r->rtt_base + (i << 12), r->start_level,
 			    (i * 512) * entry_size(r->start_level), r->ipa_size / 2);
+	GUARD(check_private == r->pages_private && check_shared == r->pages_shared,
+	      "realm %#lx has %lu pages and %lu of the host, counts %lu and %lu", rd, check_private, check_shared,
+	      r->pages_private, r->pages_shared);
+	GUARD(r->pages_private <= r->max_private && r->pages_shared <= r->max_shared && r->rec_index <= r->max_vcpus,
+	      "realm %#lx has more than its policy allows", rd);
+	for (unsigned i = 0; i < 8; i++)
+		expects |= r->policy[LAUNCH_RIM / 8 + i];
+	for (unsigned i = 0; i < 4; i++)
+		key |= r->content_key[i];
+	GUARD(r->has_key == 0 ? key == 0 : expects != 0 && r->state == REALM_NEW, "realm %#lx has a key", rd);
+	for (unsigned i = 0; expects != 0 && r->state != REALM_NEW && i < 8; i++)
+		GUARD(r->meas[i] == r->policy[LAUNCH_RIM / 8 + i], "realm %#lx runs with another RIM", rd);
 }
 
 static void check_rec(unsigned i)

@@ -4,7 +4,7 @@
  *
  * One CPU acts at a time (sim_set_cpu); a primitive that would wait, or whose guard does not hold, is a
  * violation. TLBs are saturated: whatever a table has translated may be cached until it is invalidated. The
- * core never reaches host pages but through params_load, run_load and copy_granule.
+ * core never reaches host pages but through params_load, run_load, copy_granule and open_granule.
  */
 #ifndef KCORE_SIM_H
 #define KCORE_SIM_H
@@ -73,6 +73,7 @@ extern uint64_t sim_width;        /* s2_width() */
 extern uint64_t sim_id[16][8];    /* ID registers */
 extern bool sim_timer_masked[SIM_CPUS];
 extern uint64_t sim_events[16];   /* events by code */
+extern const uint8_t sim_sealing_key[32]; /* private key of open_content_key() */
 /* The core's own functions that are worth a test by themselves stand in core.h. */
 
 #endif

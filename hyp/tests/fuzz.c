@@ -17,6 +17,7 @@
 
 #include "core.h"
 #include "sim.h"
+#include "tenant.h"
 
 #define FIRST 512u /* pages that take part: region 1, partly, and the block of region 2 */
 #define LAST 704u
@@ -245,6 +246,57 @@ static void fill_run(uint64_t pa)
 		sim_write(pa, below(512) * 8, wild());
 }
 
+/* ---- What tenants made -------------------------------------------------------------------------------- */
+
+#define IMAGES 6u
+#define SEALED 4u /* pages of an image, from address 0 on */
+
+static struct image {
+	uint64_t block[512], key[512], page[SEALED][512], tag[SEALED][2];
+} images[IMAGES];
+
+static void page_get(uint64_t pa, uint64_t words[512])
+{
+	for (unsigned i = 0; i < 512; i++)
+		words[i] = sim_read(pa, 8 * i);
+}
+
+static void page_put(uint64_t pa, const uint64_t words[512])
+{
+	for (unsigned i = 0; i < 512; i++)
+		sim_write(pa, 8 * i, words[i]);
+}
+
+/* Without limits and with tight ones, for any RIM and for one: such realms get keys. */
+static void make_images(void)
+{
+	uint64_t block = SIM_G(FIRST), work = SIM_G(FIRST + 1), tag = SIM_G(FIRST + 2);
+
+	sim_reset();
+	for (unsigned n = 0; n < IMAGES; n++) {
+		uint8_t key[32];
+
+		memset(key, (int)(7 + n / 2), sizeof(key));
+		tenant_block(block, n);
+		if (n % 3 == 1) {
+			sim_write(block, LAUNCH_MAX_VCPUS, 1 + n / 3);
+			sim_write(block, LAUNCH_MAX_PRIVATE, 3 + n);
+			sim_write(block, LAUNCH_MAX_SHARED, n < 3 ? 2 : 514);
+		}
+		sim_write(block, LAUNCH_RIM, n != 0);
+		tenant_sign(block, (uint8_t)n);
+		page_get(block, images[n].block);
+		tenant_wrap(work, block, key, NULL);
+		page_get(work, images[n].key);
+		for (unsigned i = 0; i < SEALED; i++) {
+			tenant_seal(work, tag, i * 4096, block, key);
+			page_get(work, images[n].page[i]);
+			images[n].tag[i][0] = sim_read(tag, 0);
+			images[n].tag[i][1] = sim_read(tag, 8);
+		}
+	}
+}
+
 /* ---- Steps ------------------------------------------------------------------------------------------ */
 
 static struct smc_result call(unsigned slot, uint64_t fid, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
@@ -297,11 +349,73 @@ static uint64_t params_page(void)
 	return pa >= SIM_G(FIRST) && pa < SIM_G(LAST) && (pa & 0xfff) == 0 ? pa : 0;
 }
 
+/* A realm that is being built and, if there is one, as far as that. */
+static uint64_t new_realm(bool has_policy, bool has_key)
+{
+	uint64_t rd = granule_in(GS_RD);
+
+	for (unsigned i = 0; i < 12; i++) {
+		bool fits = rd_field(rd, "state") == REALM_NEW && (rd_field(rd, "has_policy") != 0) == has_policy &&
+			    (rd_field(rd, "has_key") != 0) == has_key;
+
+		if (is_object(rd, GS_RD) && fits && (has_policy || rd_field(rd, "rec_index") == 0))
+			break;
+		rd = granule_in(GS_RD);
+	}
+	return rd;
+}
+
+/* The image of a realm; any if it has none, and sometimes. */
+static const struct image *image_of(uint64_t rd)
+{
+	if (is_object(rd, GS_RD) && chance(90))
+		for (unsigned n = 0; n < IMAGES; n++)
+			if (images[n].block[LAUNCH_IMAGE_ID / 8] == sim_read(rd, 8 * (rd_word("policy") + LAUNCH_IMAGE_ID / 8)))
+				return &images[n];
+	return &images[below(IMAGES)];
+}
+
+static void launch_page(unsigned slot, uint64_t fid, uint64_t rd, const uint64_t *words)
+{
+	uint64_t p = params_page();
+
+	if (p != 0 && sim_state(p) == GS_NS) {
+		page_put(p, words);
+		if (chance(10))
+			sim_write(p, below(chance(80) ? 40 : 512) * 8, wild());
+	}
+	call(slot, fid, rd, p, 0, 0, 0);
+}
+
+static void create_sealed(void)
+{
+	uint64_t rd = new_realm(true, true), src = params_page(), tags = params_page();
+	const struct image *m = image_of(rd);
+	unsigned n = (unsigned)below(SEALED), at = 16 * (unsigned)below(256);
+
+	if (src != 0 && sim_state(src) == GS_NS)
+		page_put(src, m->page[n]);
+	if (tags != 0 && sim_state(tags) == GS_NS)
+		for (unsigned i = 0; i < 2; i++)
+			sim_write(tags, at + 8 * i, m->tag[n][i]);
+	call(28, KCORE_DATA_CREATE_SEALED, rd, granule_in(GS_DELEGATED), (chance(90) ? n : below(8)) * 4096, src,
+	     tags + (chance(95) ? at : below(4096)));
+}
+
+/* Tenants know the RIM of what they want to run: sometimes this is it. */
+static void expect_rim(uint64_t rd)
+{
+	if (!is_object(rd, GS_RD) || rd_field(rd, "has_policy") == 0 || chance(30))
+		return;
+	for (unsigned i = 0; i < 8; i++)
+		sim_write(rd, 8 * (rd_word("policy") + LAUNCH_RIM / 8 + i), sim_read(rd, 8 * (rd_word("meas") + i)));
+}
+
 static void host_step(unsigned cpu)
 {
 	uint64_t a = ipa(), l = level(), p, rd, rec, base;
 
-	switch (below(36)) {
+	switch (below(39)) {
 	case 0:
 	case 1:
 	case 2:
@@ -319,8 +433,12 @@ static void host_step(unsigned cpu)
 		call(3, RMI_REALM_CREATE, granule_in(GS_DELEGATED), p, 0, 0, 0);
 		break;
 	case 6:
-		if (chance(15))
-			call(4, RMI_REALM_ACTIVATE, granule_in(GS_RD), 0, 0, 0, 0);
+		if (chance(15)) {
+			rd = granule_in(GS_RD);
+			if (rd_field(rd, "state") == REALM_NEW)
+				expect_rim(rd);
+			call(4, RMI_REALM_ACTIVATE, rd, 0, 0, 0, 0);
+		}
 		break;
 	case 7:
 		if (chance(10))
@@ -397,13 +515,28 @@ static void host_step(unsigned cpu)
 			call(22, KCORE_UNDELEGATE_RANGE, chance(50) ? any_page() : block_page(), below(514), 0, 0, 0);
 		break;
 	case 26:
-		call(23, KCORE_VERSION + below(8), wild(), wild(), wild(), wild(), wild());
+		call(23, KCORE_VERSION + below(12), wild(), wild(), wild(), wild(), wild());
 		break;
 	case 27:
 		call(24, RMI_FID_FIRST + below(40), wild(), wild(), wild(), wild(), wild());
 		break;
 	case 28:
 		observe(sim_host_fault(rnd(), rnd() & 0xfffffffffff0UL, rnd()));
+		break;
+	case 29:
+		if (chance(30)) {
+			rd = new_realm(false, false);
+			launch_page(26, KCORE_LAUNCH_POLICY, rd, images[below(IMAGES)].block);
+		}
+		break;
+	case 30:
+		if (chance(30)) {
+			rd = new_realm(true, false);
+			launch_page(27, KCORE_LAUNCH_KEY, rd, image_of(rd)->key);
+		}
+		break;
+	case 31:
+		create_sealed();
 		break;
 	default:
 		enter(cpu);
@@ -620,12 +753,12 @@ static void run(uint64_t calls, uint64_t seed, uint64_t with, uint64_t *record, 
 
 int main(int argc, char **argv)
 {
-	static const char *const names[26] = {
+	static const char *const names[] = {
 		"REC_ENTER", "GRANULE_DELEGATE", "GRANULE_UNDELEGATE", "REALM_CREATE", "REALM_ACTIVATE", "REALM_DESTROY",
 		"REC_CREATE", "REC_DESTROY", "DATA_CREATE", "DATA_CREATE_UNKNOWN", "DATA_DESTROY", "RTT_CREATE",
 		"RTT_DESTROY", "RTT_FOLD", "RTT_MAP_UNPROTECTED", "RTT_UNMAP_UNPROTECTED", "RTT_READ_ENTRY",
 		"RTT_INIT_RIPAS", "RTT_SET_RIPAS", "PSCI_COMPLETE", "REC_AUX_COUNT", "KCORE_DELEGATE_RANGE",
-		"KCORE_UNDELEGATE_RANGE", "KCORE_*", "wild RMI", "traps (exits)",
+		"KCORE_UNDELEGATE_RANGE", "KCORE_*", "wild RMI", "traps (exits)", "KCORE_LAUNCH_POLICY", "KCORE_LAUNCH_KEY", "KCORE_DATA_CREATE_SEALED",
 	};
 	uint64_t calls = argc > 1 ? strtoul(argv[1], NULL, 0) : 1000000;
 	uint64_t seed = argc > 2 ? strtoul(argv[2], NULL, 0) : 1;
@@ -635,6 +768,7 @@ int main(int argc, char **argv)
 
 	if (record == NULL)
 		return 2;
+	make_images();
 	printf("fuzz: %" PRIu64 " calls, seed %" PRIu64 "\n", calls, seed);
 	for (uint64_t at = 0; at < calls; at += piece) {
 		uint64_t n = calls - at < piece ? calls - at : piece;
@@ -642,7 +776,7 @@ int main(int argc, char **argv)
 		run(n, seed + at, 0x1111111111111111UL, record, false);
 		run(n, seed + at, 0xa7b8c9d0e1f20314UL, record, true);
 	}
-	for (unsigned i = 0; i < 26; i++) {
+	for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		printf("%-24s %9" PRIu64 " of %9" PRIu64 " succeeded\n", names[i], done[i], tried[i]);
 		idle += done[i] == 0;
 	}

@@ -14,6 +14,10 @@ def u64(value):
     return struct.pack("<Q", value)
 
 
+# The public key of the Ed25519 seed of 32 bytes of 1 (RFC 8032).
+SIGNER = bytes.fromhex("8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c")
+
+
 class Realm:
     def __init__(self, algorithm):
         self.h = (hashlib.sha256, hashlib.sha512)[algorithm]
@@ -34,6 +38,10 @@ class Realm:
         descriptor[0x10:0x10 + len(self.rim)] = self.rim
         descriptor[0x50:0x50 + len(body)] = body
         self.rim = self.h(descriptor).digest()
+
+    def policy(self, block, signer):
+        page = block[:0x90].ljust(4096, b"\0")
+        self.extend(0x4B, self.h(page).digest().ljust(64, b"\0") + signer)
 
     def ripas(self, base, top):
         self.extend(2, u64(base) + u64(top))
@@ -59,6 +67,10 @@ def expected(algorithm):
     out = {}
     realm = Realm(algorithm)
     out["create"] = realm.rim
+    image = b"".join(u64(0x0123456789abcdef + i) for i in range(0, 32, 8))
+    block = b"".join(map(u64, (0x31434B4C45524F43, 1, 2, 512, 0x1234, 0x56, 0x10000))) + image
+    realm.policy(block, SIGNER)
+    out["policy"] = realm.rim
     realm.ripas(0, 1 << 30)
     realm.ripas(1 << 30, 2 << 30)
     out["ripas"] = realm.rim

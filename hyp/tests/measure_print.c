@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tenant.h"
 #include "util.h"
 
 static void print(const char *name, uint64_t rd, unsigned slot)
@@ -49,6 +50,14 @@ int main(int argc, char **argv)
 	sim_write(params, REALM_PARAMS_PMU_NUM_CTRS, 6);
 	must(CALL(RMI_REALM_CREATE, r.rd, params).x0);
 	print("create", r.rd, 0);
+	tenant_block(src, 0x0123456789abcdef);
+	sim_write(src, LAUNCH_FLAGS, LAUNCH_FLAG_SNAPSHOT);
+	sim_write(src, LAUNCH_MAX_PRIVATE, 0x1234);
+	sim_write(src, LAUNCH_MAX_SHARED, 0x56);
+	sim_write(src, LAUNCH_MIN_VERSION, 0x10000);
+	tenant_sign(src, 1);
+	must(CALL(KCORE_LAUNCH_POLICY, r.rd, src).x0);
+	print("policy", r.rd, 0);
 	must(CALL(RMI_RTT_INIT_RIPAS, r.rd, 0, 2UL << 30).x0);
 	print("ripas", r.rd, 0);
 	realm_tables(&r, 0);

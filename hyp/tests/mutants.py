@@ -13,7 +13,7 @@ import sys
 import tempfile
 
 HYP = pathlib.Path(__file__).resolve().parent.parent
-CORE = """granule hostmem s2tt rtt measure realm data rec vgic vtimer psci rsi
+CORE = """granule hostmem s2tt rtt measure launch realm data rec vgic vtimer psci rsi
 exit rmi""".split()
 TESTS = "granule rtt realm data rec vgic vtimer psci rsi exit rmi".split()
 FLAGS = ["-std=gnu17", "-O1"] + [f"-I{HYP / d}" for d in ("core", "include", "mach", "sim")]

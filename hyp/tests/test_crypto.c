@@ -286,6 +286,43 @@ static void test_p384_private(void **state)
 	}
 }
 
+static bool open_as(const struct bytes *secret, const struct bytes *enc, const struct bytes *info, const struct bytes *aad,
+		    const struct bytes *ct, uint8_t *out)
+{
+	return hpke_open(out, secret->p, enc->p, info->p, info->len, aad->p, aad->len, ct->p, ct->len - 16);
+}
+
+static void test_hpke(void **state)
+{
+	/* RFC 9180, A.2.1: base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20Poly1305, sequence number 0. */
+	struct bytes secret = hex("8057991eef8f1f1af18f4a9491d16a1ce333f695d4db8e38da75975c4478e0fb"),
+		     enc = hex("1afa08d3dec047a643885163f1180476fa7ddb54c6a8029ea33f95796bf2ac4a"),
+		     info = hex("4f6465206f6e2061204772656369616e2055726e"), aad = hex("436f756e742d30"),
+		     ct = hex("1c5250d8034ec2b784ba2cfd69dbdb8af406cfe3ff938e131f0def8c8b60b4db21993c62ce81883d2dd1b51a28"),
+		     zero = hex("0000000000000000000000000000000000000000000000000000000000000000");
+	const struct bytes *inputs[] = { &secret, &enc, &info, &aad, &ct };
+	uint8_t out[29], old[29];
+
+	(void)state;
+	memset(out, 0x5a, sizeof(out));
+	memset(old, 0x5a, sizeof(old));
+	assert_true(open_as(&secret, &enc, &info, &aad, &ct, out));
+	check(out, "4265617574792069732074727574682c20747275746820626561757479");
+	/* One bit of any of them: it does not open, and nothing is written. (X25519 ignores three bits of a key.) */
+	for (unsigned i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++) {
+		for (uint32_t k = 0; k < inputs[i]->len; k++) {
+			inputs[i]->p[k] ^= 0x08;
+			memcpy(out, old, sizeof(out));
+			assert_false(open_as(&secret, &enc, &info, &aad, &ct, out));
+			assert_memory_equal(out, old, sizeof(out));
+			inputs[i]->p[k] ^= 0x08;
+		}
+	}
+	/* A key of small order. */
+	assert_false(open_as(&secret, &zero, &info, &aad, &ct, out));
+	assert_true(open_as(&secret, &enc, &info, &aad, &ct, out));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -293,6 +330,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_hkdf, release),	     cmocka_unit_test_teardown(test_ed25519, release),
 		cmocka_unit_test_teardown(test_x25519, release),     cmocka_unit_test_teardown(test_aead, release),
 		cmocka_unit_test_teardown(test_p384_sign, release), cmocka_unit_test_teardown(test_p384_private, release),
+		cmocka_unit_test_teardown(test_hpke, release),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,7 +37,7 @@ static void unknown(void **state)
 {
 	static const uint64_t bad[] = { 0xC4000156, 0xC4000160, 0xC4000163, 0xC400016A, RMI_FID_LAST, RMI_FID_LAST + 1,
 					RMI_FID_FIRST - 1, RSI_VERSION, 0x84000150, 0, 0xffffffff, KCORE_FID_LAST,
-					0x8600ff02, 0xC6004B06, 0x86004B00 };
+					0x8600ff02, 0xC6004B0A, 0x86004B00 };
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
@@ -62,7 +62,7 @@ static void vendor(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 16; i++)
 		assert_int_equal(x[i / 4] >> (i % 4 * 8) & 0xff, uid[i]);
-	assert_int_equal(CALL(KCORE_VERSION).x1, 0x10000);
+	assert_int_equal(CALL(KCORE_VERSION).x1, 0x10001);
 	assert_int_equal(CALL(KCORE_FEATURES, KCORE_FEATURE_ICH_VTR).x1, sim_vtr);
 	assert_int_equal(CALL(KCORE_FEATURES, KCORE_FEATURE_TRACKED).x1, SIM_HOLE);
 	assert_int_equal(CALL(KCORE_FEATURES, KCORE_FEATURE_DELEGATED).x1, 0);

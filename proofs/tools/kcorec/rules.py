@@ -6,8 +6,8 @@ from . import ir
 from .ir import Refused
 
 # Lowest first; a function calls its own layer and the layers below.
-LAYERS = ["granule", "hostmem", "s2tt", "rtt", "measure", "realm", "data",
-          "rec", "vgic", "vtimer", "psci", "rsi", "exit", "rmi"]
+LAYERS = ["granule", "hostmem", "s2tt", "rtt", "measure", "launch",
+          "realm", "data", "rec", "vgic", "vtimer", "psci", "rsi", "exit", "rmi"]
 TABLE_WRITE, TABLE_WRITERS = "pt_write", 2
 MAX_IFS = 6
 
