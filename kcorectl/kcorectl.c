@@ -20,6 +20,7 @@ static const struct verb {
         { "status", "", "Show the state of core and daemon", verb_status },
         { "doctor", "", "Check whether this machine can run guests", verb_doctor },
         { "log", "[GUEST]", "Show KCore's log, or a guest's console log", verb_log },
+        { "image", "VERB [ARGUMENT...]", "Make, sign, seal and check images", verb_image },
 };
 
 static void help(FILE *f) {

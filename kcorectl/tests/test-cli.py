@@ -16,7 +16,7 @@ import time
 import unittest
 
 KCORECTL, KCORESD, SOURCE = sys.argv[1:4]
-VERBS = ["launch", "list", "show", "console", "stop", "status", "doctor", "log"]
+VERBS = ["launch", "list", "show", "console", "stop", "status", "doctor", "log", "image"]
 ENV = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TERM": "xterm"}
 for _name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
     if _name in os.environ:
@@ -254,6 +254,9 @@ class Documents(unittest.TestCase):
         self.assertIn("--kernel", self.complete("kcorectl launch --"))
         self.assertEqual(self.complete("kcorectl launch --network u"), ["user"])
         self.assertEqual(self.complete("kcorectl stop --f"), ["--force"])
+        self.assertEqual(self.complete("kcorectl image si"), ["sign"])
+        self.assertEqual(self.complete("kcorectl image sign --k"), ["--key"])
+        self.assertEqual(self.complete("kcorectl image build --hash sha5"), ["sha512"])
 
     def test_shell_syntax(self):
         for shell in ("bash", "zsh"):

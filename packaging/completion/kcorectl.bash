@@ -6,8 +6,8 @@ _kcorectl_guests() {
 }
 
 _kcorectl() {
-    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb= i
-    local verbs='launch list show console stop status doctor log'
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb= sub= i
+    local verbs='launch list show console stop status doctor log image'
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
@@ -16,9 +16,10 @@ _kcorectl() {
         *) verb=${COMP_WORDS[i]}; break ;;
         esac
     done
+    [[ $verb != image ]] || ((i + 1 >= COMP_CWORD)) || sub=${COMP_WORDS[i + 1]}
 
     case $prev in
-    -k | --kernel | -i | --initrd | -d | --disk | --socket)
+    -k | --kernel | -i | --initrd | -d | --disk | --socket | -o | --output | -u | --uki | --key | --passphrase-file | --signer)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         compopt -o filenames
         return
@@ -27,6 +28,11 @@ _kcorectl() {
         mapfile -t COMPREPLY < <(compgen -W 'none user tap:' -- "$cur")
         return
         ;;
+    --hash)
+        mapfile -t COMPREPLY < <(compgen -W 'sha256 sha512' -- "$cur")
+        return
+        ;;
+    --max-shared | --min-version | --image-id) return ;;
     -a | --append | -m | --memory | -c | --vcpus | -p | --publish | --name | --uuid | -t | --timeout)
         return
         ;;
@@ -42,6 +48,24 @@ _kcorectl() {
     show | console) words="--json --help"; [[ $cur == -* ]] || words=$(_kcorectl_guests) ;;
     stop) words='--force --timeout --json --help'; [[ $cur == -* ]] || words=$(_kcorectl_guests) ;;
     log) words='--follow --json --help'; [[ $cur == -* ]] || words=$(_kcorectl_guests) ;;
+    image)
+        case $sub in
+        '') words='build key sign inspect verify --help' ;;
+        build)
+            words='--output --uki --kernel --initrd --append --memory --vcpus --name --early-console --hash
+                   --max-shared --min-version --allow-debug --allow-snapshots --image-id --json --help'
+            ;;
+        key) words='--output --encrypt --passphrase-file --json --help' ;;
+        sign) words='--key --passphrase-file --output --json --help' ;;
+        verify) words='--signer --json --help' ;;
+        *) words='--json --help' ;;
+        esac
+        if [[ $cur != -* && $sub == @(sign|inspect|verify) ]]; then
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            compopt -o filenames
+            return
+        fi
+        ;;
     *) words='--json --help' ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

@@ -21,6 +21,7 @@ _kcorectl() {
         'status:show the state of core and daemon'
         'doctor:check whether this machine can run guests'
         "log:show KCore's log, or a guest's console log"
+        'image:make, sign, seal and check images'
     )
     common=('(-j --json)'{-j,--json}'[machine-readable output]' '(-h --help)'{-h,--help}'[show help]')
 
@@ -50,6 +51,36 @@ _kcorectl() {
                 '(-t --timeout)'{-t,--timeout}'[how long to wait]:seconds:' '*:guest:_kcorectl_guests'
             ;;
         log) _arguments $common '(-f --follow)'{-f,--follow}'[go on as more comes in]' '1:guest:_kcorectl_guests' ;;
+        image)
+            local -a subverbs output passphrase
+            subverbs=(build key sign inspect verify)
+            output=('(-o --output)'{-o,--output}'[file to make]:file:_files')
+            passphrase=('--passphrase-file[file with the passphrase]:file:_files')
+            if ((CURRENT == 2)); then
+                _values 'verb of image' $subverbs
+                return
+            fi
+            case $line[2] in
+            build)
+                _arguments $common $output \
+                    '(-u --uki)'{-u,--uki}'[unified kernel image]:file:_files' \
+                    '(-k --kernel)'{-k,--kernel}'[arm64 Image]:file:_files' \
+                    '(-i --initrd)'{-i,--initrd}'[initrd]:file:_files' \
+                    '(-a --append)'{-a,--append}'[kernel command line]:line:' \
+                    '(-m --memory)'{-m,--memory}'[private memory]:size:' \
+                    '(-c --vcpus)'{-c,--vcpus}'[number of vCPUs]:number:' \
+                    '--name[name]:name:' '--early-console[early kernel messages]' \
+                    '--hash[of the measurement]:algorithm:(sha256 sha512)' \
+                    '--max-shared[shared memory]:size:' '--min-version[of KCore]:version:' \
+                    '--allow-debug[the host may debug]' '--allow-snapshots[the host may take snapshots]' \
+                    '--image-id[32 bytes]:hex:' '*:: :'
+                ;;
+            key) _arguments $common $output $passphrase '--encrypt[ask for a passphrase]' '*:: :' ;;
+            sign) _arguments $common $output $passphrase '--key[private key]:file:_files' '*:image:_files' ;;
+            verify) _arguments $common '--signer[public key]:file:_files' '*:image:_files' ;;
+            *) _arguments $common '*:image:_files' ;;
+            esac
+            ;;
         *) _arguments $common ;;
         esac
         ;;
