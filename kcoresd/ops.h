@@ -21,7 +21,7 @@ struct unit_request {
 };
 
 struct unit_status {
-        bool alive;       /* active, activating or deactivating */
+        bool alive;       /* active, activating or deactivating, or its start is queued */
         pid_t main_pid;
         bool failed;      /* ended, and not well */
         char result[32];  /* if failed, systemd's word: "exit-code", "signal", ... */

@@ -209,6 +209,18 @@ static uint64_t process_memlock(uint32_t pid) {
         return *p == 'u' ? UINT64_MAX : strtoull(p, NULL, 10);
 }
 
+/* Is systemd about to start or stop it? A unit whose start waits for something, as for its slice, is inactive
+ * until then. */
+static int unit_has_job(sd_bus *bus, const char *path) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        uint32_t id;
+        int r;
+
+        r = sd_bus_get_property(bus, DESTINATION, path, "org.freedesktop.systemd1.Unit", "Job", NULL, &m, "(uo)");
+        r = r < 0 ? r : sd_bus_message_read(m, "(uo)", &id, NULL);
+        return r < 0 ? r : id != 0;
+}
+
 /* This is asked several times a second while a guest starts or stops: as few calls as possible. */
 static int unit_query(void *system, const char *unit, struct unit_status *ret) {
         static const char service[] = "org.freedesktop.systemd1.Service";
@@ -227,7 +239,10 @@ static int unit_query(void *system, const char *unit, struct unit_status *ret) {
         r = r < 0 ? r : get_string(bus, path, "org.freedesktop.systemd1.Unit", "ActiveState", active, sizeof(active));
         if (r < 0)
                 return r;
-        s.alive = !streq(active, "inactive") && !streq(active, "failed");
+        r = streq(active, "inactive") ? unit_has_job(bus, path) : !streq(active, "failed");
+        if (r < 0)
+                return r;
+        s.alive = r > 0;
         s.failed = streq(active, "failed");
         if (s.alive) {
                 r = sd_bus_get_property_trivial(bus, DESTINATION, path, service, "MainPID", NULL, 'u', &pid);
