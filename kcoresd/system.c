@@ -229,21 +229,20 @@ static int unit_query(void *system, const char *unit, struct unit_status *ret) {
         char active[32];
         uint32_t pid = 0;
         sd_bus *bus;
-        int r;
+        int job, r;
 
         r = get_bus(system, &bus);
         if (r < 0)
                 return r;
-        /* systemd answers for a unit that it does not know, too: "inactive". */
+        /* systemd answers for a unit that it does not know, too: "inactive". The job is asked for first: once there
+         * is none, the state is what came of it. */
         r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path);
+        r = job = r < 0 ? r : unit_has_job(bus, path);
         r = r < 0 ? r : get_string(bus, path, "org.freedesktop.systemd1.Unit", "ActiveState", active, sizeof(active));
         if (r < 0)
                 return r;
-        r = streq(active, "inactive") ? unit_has_job(bus, path) : !streq(active, "failed");
-        if (r < 0)
-                return r;
-        s.alive = r > 0;
-        s.failed = streq(active, "failed");
+        s.alive = job > 0 || (!streq(active, "inactive") && !streq(active, "failed"));
+        s.failed = !s.alive && streq(active, "failed");
         if (s.alive) {
                 r = sd_bus_get_property_trivial(bus, DESTINATION, path, service, "MainPID", NULL, 'u', &pid);
                 if (r < 0)

@@ -124,6 +124,25 @@ def test_launch_and_stop_many_times(server):
         assert memory_in_use(server) == before, f"cycle {i}"
 
 
+def test_a_start_that_systemd_delays(server):
+    """systemd may keep the start of a unit waiting; the unit is "inactive" all the while, but has not ended."""
+    server.put(tiny_image(), "/tmp/tiny")
+    before = memory_in_use(server)
+    server.run("mkdir -p /run/systemd/system/kcore-guest-late.service.d\n"
+               "printf '[Service]\\nType=oneshot\\nExecStart=sleep 3\\n' >/run/systemd/system/wait-a-moment.service\n"
+               "printf '[Unit]\\nWants=wait-a-moment.service\\nAfter=wait-a-moment.service\\n'"
+               " >/run/systemd/system/kcore-guest-late.service.d/wait.conf\n"
+               "systemctl daemon-reload")
+    try:
+        launch(server, "late", "--kernel /tmp/tiny --memory 64M")
+        assert kcorectl(server, "show late")[0]["guest"]["status"] == "running"
+        assert server.run("systemctl show -P ExecMainStartTimestampMonotonic wait-a-moment.service").stdout.strip() != "0"
+    finally:
+        server.run("kcorectl stop --force late; systemctl stop kcore-guest-late; rm -r /run/systemd/system/kcore-guest-late.service.d"
+                   " /run/systemd/system/wait-a-moment.service; systemctl daemon-reload", check=False)
+    assert memory_in_use(server) == before
+
+
 def test_two_guests_at_once(server):
     server.put(tiny_image(), "/tmp/tiny")
     before = memory_in_use(server)
