@@ -15,9 +15,8 @@
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 
+#include "../libkcore/agent-port.h"
 #include "../libkcore/util.h"
-
-#define KCORE_AGENT_PORT "org.kcore.attest.0"
 
 #define AGENT_HEADER_SIZE 16
 #define AGENT_NONCE_SIZE 64

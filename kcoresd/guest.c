@@ -113,7 +113,7 @@ Guest *guest_free(Guest *g) {
 
 void guest_remove(Guest *g) {
         static const char *const files[] = {
-                "state.json", "state.json.new", "console.log", "console.log.new", "qmp.sock", "console.sock",
+                "state.json", "state.json.new", "console.log", "console.log.new", "qmp.sock", "console.sock", "agent.sock",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(files); i++) {
@@ -605,8 +605,8 @@ static int arm(Manager *m, const struct guest_config *c, const struct guest_layo
 
 static int start_unit(Guest *g, const struct guest_layout *l, const bool disk_is_block[], struct failure *f) {
         const struct guest_config *c = &g->state.config;
-        _cleanup_free_ char *qmp_path = NULL, *console_path = NULL, *description = NULL, *error = NULL;
-        _cleanup_close_ int qmp = -EBADF, console = -EBADF;
+        _cleanup_free_ char *qmp_path = NULL, *console_path = NULL, *agent_path = NULL, *description = NULL, *error = NULL;
+        _cleanup_close_ int qmp = -EBADF, console = -EBADF, agent = -EBADF;
         char names[GUEST_DISKS_MAX][32];
         _cleanup_strv_free_ char **argv = NULL;
         struct qemu_fds fds = { .tap = -EBADF };
@@ -619,17 +619,20 @@ static int start_unit(Guest *g, const struct guest_layout *l, const bool disk_is
 
         qmp_path = guest_file(g, "qmp.sock");
         console_path = guest_file(g, "console.sock");
-        if (!qmp_path || !console_path || asprintf(&description, "KCore guest %s", c->name) < 0)
+        agent_path = guest_file(g, "agent.sock");
+        if (!qmp_path || !console_path || !agent_path || asprintf(&description, "KCore guest %s", c->name) < 0)
                 return -ENOMEM;
         qmp = socket_listen_unix(qmp_path, 0600);
         console = socket_listen_unix(console_path, 0600);
-        if (qmp < 0 || console < 0)
-                return launch_failed(f, c->name, "can not make the guest's sockets", qmp < 0 ? qmp : console);
+        agent = socket_listen_unix(agent_path, 0600);
+        if (qmp < 0 || console < 0 || agent < 0)
+                return launch_failed(f, c->name, "can not make the guest's sockets", qmp < 0 ? qmp : console < 0 ? console : agent);
 
 #define PASS(fd, name) (q.fds[q.n_fds] = (fd), q.fd_names[q.n_fds] = (name), SD_LISTEN_FDS_START + (int) q.n_fds++)
         fds.kcore = PASS(g->launch_fd, "kcore");
         fds.qmp = PASS(qmp, "qmp");
         fds.console = PASS(console, "console");
+        fds.agent = PASS(agent, "agent");
         if (c->network == GUEST_NETWORK_TAP)
                 fds.tap = PASS(c->tap_fd, "tap");
         for (size_t i = 0; i < c->n_disks; i++) {

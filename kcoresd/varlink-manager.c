@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "guest.h"
+#include "socket-util.h"
 #include "../libkcore/io.kcore.Manager.h"
 
 #define COUNTERS_MAX 64
@@ -326,6 +327,40 @@ static int method_console(sd_varlink *link, sd_json_variant *parameters, sd_varl
         return sd_varlink_replybo(link, SD_JSON_BUILD_PAIR_INTEGER("consoleFileDescriptor", r));
 }
 
+/* The daemon only opens the door: what client and agent say to each other it never sees. */
+static int method_agent_port(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags _unused_, void *userdata _unused_) {
+        _cleanup_free_ char *path = NULL;
+        struct name_parameters p = {};
+        Manager *m;
+        Guest *g;
+        int r, fd;
+
+        m = enter(link, &r);
+        if (!m)
+                return r;
+        g = find_by_parameters(m, link, parameters, name_table, &p, &r);
+        if (!g)
+                return r;
+        if (g->state.status != GUEST_RUNNING)
+                return not_running(link, g);
+        path = guest_file(g, "agent.sock");
+        if (!path)
+                return -ENOMEM;
+        fd = socket_connect_unix(path);
+        if (fd == -ECONNREFUSED || fd == -ENOENT)
+                return not_running(link, g);
+        if (fd == -EAGAIN)
+                return sd_varlink_errorbo(link, ERROR_BUSY, SD_JSON_BUILD_PAIR_STRING("name", p.name));
+        if (fd < 0)
+                return fd;
+        r = sd_varlink_push_fd(link, fd);
+        if (r < 0) {
+                safe_close(fd);
+                return r;
+        }
+        return sd_varlink_replybo(link, SD_JSON_BUILD_PAIR_INTEGER("agentFileDescriptor", r));
+}
+
 static int method_console_log(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags _unused_, void *userdata _unused_) {
         _cleanup_free_ char *path = NULL;
         struct name_parameters p = {};
@@ -529,6 +564,7 @@ int manager_varlink_init(Manager *m) {
                                         METHOD_DESCRIBE, method_describe,
                                         METHOD_CONSOLE, method_console,
                                         METHOD_CONSOLE_LOG, method_console_log,
+                                        METHOD_AGENT_PORT, method_agent_port,
                                         METHOD_STOP, method_stop,
                                         METHOD_STATUS, method_status,
                                         METHOD_DOCTOR, method_doctor,

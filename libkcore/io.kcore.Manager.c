@@ -179,6 +179,12 @@ static SD_VARLINK_DEFINE_METHOD(
                 SD_VARLINK_DEFINE_OUTPUT(logFileDescriptor, SD_VARLINK_INT, 0));
 
 static SD_VARLINK_DEFINE_METHOD(
+                AgentPort,
+                SD_VARLINK_DEFINE_INPUT(name, SD_VARLINK_STRING, 0),
+                SD_VARLINK_FIELD_COMMENT("Index of the returned descriptor: a stream socket; docs/attest-agent.md says what to speak"),
+                SD_VARLINK_DEFINE_OUTPUT(agentFileDescriptor, SD_VARLINK_INT, 0));
+
+static SD_VARLINK_DEFINE_METHOD(
                 Stop,
                 SD_VARLINK_DEFINE_INPUT(name, SD_VARLINK_STRING, 0),
                 SD_VARLINK_FIELD_COMMENT("End it at once. Otherwise its power button is pressed; if that does not help, magic SysRq S, U and O."),
@@ -267,6 +273,8 @@ SD_VARLINK_DEFINE_INTERFACE(
                 &vl_method_Console,
                 SD_VARLINK_SYMBOL_COMMENT("What the guest wrote to its console, the last 256 KiB at least"),
                 &vl_method_ConsoleLog,
+                SD_VARLINK_SYMBOL_COMMENT("Connects to the port of the guest's agent, which gives attestation tokens. One client at a time; the next one waits."),
+                &vl_method_AgentPort,
                 SD_VARLINK_SYMBOL_COMMENT("Ends a guest and forgets it; answers when it is gone"),
                 &vl_method_Stop,
                 &vl_method_Status,

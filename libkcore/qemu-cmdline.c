@@ -3,6 +3,8 @@
 
 #include <inttypes.h>
 
+#include "agent-port.h"
+
 /* A realm's virtio device must be modern (no legacy I/O) and must use the guest's DMA API: otherwise its
  * buffers are in private memory, where QEMU finds nothing. */
 #define VIRTIO_OPTIONS "disable-legacy=on,iommu_platform=on"
@@ -63,6 +65,19 @@ static int control(const struct qemu_fds *fds, char ***argv) {
         r = r ?: strv_extendf(argv, "socket,id=console,fd=%d,server=on,wait=off", fds->console);
         r = r ?: strv_extend(argv, "-serial");
         r = r ?: strv_extend(argv, "chardev:console");
+        return r;
+}
+
+/* Behind the last disk, so that the others keep their addresses. */
+static int agent(const struct qemu_fds *fds, char ***argv) {
+        int r = 0;
+
+        r = r ?: strv_extend(argv, "-chardev");
+        r = r ?: strv_extendf(argv, "socket,id=agent,fd=%d,server=on,wait=off", fds->agent);
+        r = r ?: strv_extend(argv, "-device");
+        r = r ?: strv_extendf(argv, "virtio-serial-pci,id=serial0,addr=%02x.0," VIRTIO_OPTIONS, GUEST_DISKS_MAX + 2);
+        r = r ?: strv_extend(argv, "-device");
+        r = r ?: strv_extend(argv, "virtserialport,bus=serial0.0,chardev=agent,name=" KCORE_AGENT_PORT);
         return r;
 }
 
@@ -140,6 +155,7 @@ int qemu_cmdline_build(
         r = r ?: control(fds, &argv);
         r = r ?: network(config, fds, &argv);
         r = r ?: disks(config, fds, &argv);
+        r = r ?: agent(fds, &argv);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(argv);

@@ -12,6 +12,7 @@ struct qemu_fds {
         int kcore;   /* the launch, /dev/kcore O_RDWR */
         int qmp;     /* listening unix socket */
         int console; /* listening unix socket */
+        int agent;   /* listening unix socket: the port on which the guest answers requests for tokens */
         int tap;     /* -EBADF unless network is tap */
         int disks[GUEST_DISKS_MAX];
         bool disk_is_block[GUEST_DISKS_MAX]; /* block device, not regular file */

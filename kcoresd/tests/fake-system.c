@@ -225,6 +225,7 @@ static int unit_start(void *system _unused_, const struct unit_request *q, char 
         assert_string_equal(q->fd_names[0], "kcore");
         assert_string_equal(q->fd_names[1], "qmp");
         assert_string_equal(q->fd_names[2], "console");
+        assert_string_equal(q->fd_names[3], "agent");
         pid = fork();
         assert_ok(pid);
         if (pid == 0)

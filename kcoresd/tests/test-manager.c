@@ -302,6 +302,28 @@ static void test_console(void **state _unused_) {
         expect_error(&c, ERROR_NO_SUCH_GUEST);
 }
 
+static void test_agent_port(void **state _unused_) {
+        struct call calls[8];
+        size_t n = 0;
+
+        launch_a(&calls[0]);
+        expect_success(&calls[0]);
+        call_done(&calls[0]);
+        /* Nobody takes the connections in this QEMU: so many wait, no more. */
+        for (; n < ELEMENTSOF(calls); n++) {
+                call_name(&calls[n], METHOD_AGENT_PORT, "a");
+                if (calls[n].error)
+                        break;
+                assert_ok(calls[n].fd);
+        }
+        assert_in_range(n, 1, ELEMENTSOF(calls) - 1);
+        expect_error(&calls[n], ERROR_BUSY);
+        for (size_t i = 0; i < n; i++)
+                call_done(&calls[i]);
+        call_name(&calls[0], METHOD_AGENT_PORT, "b");
+        expect_error(&calls[0], ERROR_NO_SUCH_GUEST);
+}
+
 static void test_console_is_bounded(void **state _unused_) {
         _cleanup_free_ char *log = NULL;
         bool grew = false;
@@ -969,7 +991,7 @@ static void test_damaged_state_is_ignored(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-                T(test_life), T(test_again_and_again), T(test_console), T(test_console_is_bounded),
+                T(test_life), T(test_again_and_again), T(test_console), T(test_agent_port), T(test_console_is_bounded),
                 T(test_console_of_a_sleeper), T(test_too_many_consoles), T(test_deaf_guest_is_forced), T(test_sysrq), T(test_force),
                 T(test_ends_by_itself), T(test_ends_early), T(test_ends_before_the_realm),
                 T(test_stopped_while_starting), T(test_killed), T(test_realm_error), T(test_kernel_refuses),

@@ -32,7 +32,7 @@ static bool has(char **argv, const char *option, const char *value) {
         return false;
 }
 
-static const struct qemu_fds fds = { .kcore = 3, .qmp = 4, .console = 5, .tap = 6, .disks = { 7, 8 }, .disk_is_block = { false, true } };
+static const struct qemu_fds fds = { .kcore = 3, .qmp = 4, .console = 5, .agent = 9, .tap = 6, .disks = { 7, 8 }, .disk_is_block = { false, true } };
 
 static void test_minimal(void **state _unused_) {
         struct guest_config c = { .name = (char *) "g", .memory = 512 * MIB, .vcpus = 2 };
@@ -60,8 +60,12 @@ static void test_minimal(void **state _unused_) {
         assert_int_equal(count(argv, "-initrd"), 0);
         assert_int_equal(count(argv, "-append"), 0);
         assert_int_equal(count(argv, "-bios"), 0);
-        assert_int_equal(count(argv, "-device"), 0);
         assert_int_equal(count(argv, "-netdev"), 0);
+        /* No device but the port of the agent. */
+        assert_int_equal(count(argv, "-device"), 2);
+        assert_true(has(argv, "-chardev", "socket,id=agent,fd=9,server=on,wait=off"));
+        assert_true(has(argv, "-device", "virtio-serial-pci,id=serial0,addr=0e.0,disable-legacy=on,iommu_platform=on"));
+        assert_true(has(argv, "-device", "virtserialport,bus=serial0.0,chardev=agent,name=org.kcore.attest.0"));
 }
 
 static void test_devices(void **state _unused_) {
@@ -150,6 +154,7 @@ static void test_qemu_accepts(void **state _unused_) {
                         streq(*p, "host") ? "cortex-a57" :
                         strncmp(*p, "socket,id=qmp", 13) == 0 ? "stdio,id=qmp" :
                         strncmp(*p, "socket,id=console", 17) == 0 ? "null,id=console" :
+                        strncmp(*p, "socket,id=agent", 15) == 0 ? "null,id=agent" :
                         strncmp(*p, "on,obsolete", 11) == 0 ? "off" : NULL;
 
                 if (with) {
