@@ -49,6 +49,9 @@ struct machine {
 	struct module kernel;
 	struct module initrd;   /* size 0: none */
 	struct range core[2];   /* KCore's own memory: image, pool */
+	struct range dice;      /* what the firmware hands over; size 0: nothing */
+	uint8_t seed[64];       /* digest of the firmware's random seeds */
+	bool token_cmw;         /* boot option token=cmw */
 };
 
 extern struct machine machine;
@@ -56,6 +59,9 @@ extern struct machine machine;
 /* fdt.c. Both stop the boot with a message when the tree is unusable. */
 void fdt_read(uint64_t dtb);
 void fdt_write(uint64_t dtb, uint64_t out, uint64_t room);
+
+/* identity.c: KCore's identity; no secret of the firmware is left anywhere else. */
+void identity_boot(void);
 
 /* pool.c: boot-time memory, zeroed, never returned. */
 void pool_reserve(void);

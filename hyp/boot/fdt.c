@@ -7,6 +7,7 @@
  */
 #include <libfdt.h>
 
+#include "../crypto/crypto.h"
 #include "../drivers/log.h"
 #include "boot.h"
 
@@ -301,6 +302,54 @@ static void read_modules(const void *fdt)
 		panic("no host kernel: pass one as a boot module (multiboot,module)");
 }
 
+static void read_handover(const void *fdt)
+{
+	int node = find(fdt, "google,open-dice"), parent;
+
+	if (node < 0)
+		return;
+	parent = fdt_parent_offset(fdt, node);
+	if (!reg_entry(fdt, node, fdt_address_cells(fdt, parent), fdt_size_cells(fdt, parent), 0, &machine.dice))
+		log_line("the google,open-dice node has no memory");
+}
+
+static const char *const seeds[] = { "rng-seed", "kaslr-seed" };
+
+/* The random seeds for the kernel are KCore's; the host must not find them in the firmware's tree either. */
+static void take_seeds(void *fdt)
+{
+	int chosen = fdt_path_offset(fdt, "/chosen");
+	struct sha2 s;
+
+	sha2_begin(&s, SHA512);
+	for (int i = 0; i < 2; i++) {
+		int len;
+		void *seed = fdt_getprop_w(fdt, chosen, seeds[i], &len);
+
+		if (seed == NULL)
+			continue;
+		sha2_add(&s, seed, (uint32_t)len);
+		wipe(seed, (uint32_t)len);
+	}
+	sha2_end(&s, machine.seed);
+}
+
+/* Is this one of the words of the boot options? */
+static bool option(const void *fdt, const char *word)
+{
+	const char *at = fdt_getprop(fdt, fdt_path_offset(fdt, "/chosen"), "bootargs", NULL);
+	size_t n = strlen(word);
+
+	while (at != NULL && *at != 0) {
+		if (strncmp(at, word, n) == 0 && (at[n] == 0 || at[n] == ' '))
+			return true;
+		at = strchr(at, ' ');
+		while (at != NULL && *at == ' ')
+			at++;
+	}
+	return false;
+}
+
 void fdt_read(uint64_t dtb)
 {
 	const void *fdt = (const void *)dtb;
@@ -321,6 +370,9 @@ void fdt_read(uint64_t dtb)
 	read_cpus(fdt);
 	read_devices(fdt);
 	read_modules(fdt);
+	read_handover(fdt);
+	take_seeds((void *)dtb);
+	machine.token_cmw = option(fdt, "token=cmw");
 	node = find(fdt, "arm,psci-0.2");
 	method = node < 0 ? NULL : fdt_getprop(fdt, node, "method", NULL);
 	machine.psci_smc = method != NULL && strcmp(method, "smc") == 0;
@@ -419,6 +471,13 @@ static void write_chosen(void *fdt)
 	int chosen = fdt_path_offset(fdt, "/chosen");
 
 	prune(fdt, chosen, keep_no_module);
+	for (int i = 0; i < 2; i++) {
+		int len;
+		uint8_t *seed = fdt_getprop_w(fdt, chosen, seeds[i], &len);
+
+		for (int n = 0; seed != NULL && n < len; n++)
+			seed[n] = machine.seed[(32 * i + n) % 64];
+	}
 	must(fdt_setprop_string(fdt, chosen, "bootargs", machine.kernel.args), "bootargs");
 	if (machine.initrd.size != 0) {
 		must(fdt_setprop_u64(fdt, chosen, "linux,initrd-start", machine.initrd.base), "initrd");
@@ -447,6 +506,9 @@ void fdt_write(uint64_t dtb, uint64_t out, uint64_t room)
 		fdt_delprop(fdt, node, "msi-parent");
 		node = fdt_node_offset_by_compatible(fdt, node, "pci-host-ecam-generic");
 	}
+	node = find(fdt, "google,open-dice");
+	if (node >= 0)
+		must(fdt_del_node(fdt, node), "hand-over");
 	write_chosen(fdt);
 	must(fdt_pack(fdt), "pack");
 }

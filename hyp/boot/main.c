@@ -52,6 +52,7 @@ void kcore_main(uint64_t dtb)
 	out = dram_find(DTB_ROOM, SZ_2M);
 	if (out == 0)
 		panic("no room for the host's device tree");
+	identity_boot();
 	fdt_write(dtb, out, DTB_ROOM);
 	host_stage2();
 	smmu_init();

@@ -41,6 +41,12 @@
 
 #define MAX_START_TABLES 16UL
 #define NUM_GPRS 31UL
+
+/* Attestation token of a REC: none asked for, claims put down, signed and being fetched. */
+#define TOKEN_NONE 0UL
+#define TOKEN_CLAIMED 1UL
+#define TOKEN_SIGNED 2UL
+
 #define MEAS_WORDS 8UL
 #define MEAS_SLOTS 5UL
 

@@ -172,6 +172,17 @@ static struct rmi_result kcore_log_read(uint64_t ns, uint64_t seq)
 	return (struct rmi_result){ RMI_SUCCESS, read.bytes, read.next, 0, 0 };
 }
 
+static struct rmi_result kcore_identity_read(uint64_t ns, uint64_t offset)
+{
+	bool ok = ns_get(ns);
+	if (!ok) {
+		return (struct rmi_result){ RMI_ERROR_INPUT, 0, 0, 0, 0 };
+	}
+	struct identity_read_result read = identity_read(ns, offset);
+	ns_put(ns);
+	return (struct rmi_result){ RMI_SUCCESS, read.bytes, read.total, 0, 0 };
+}
+
 static struct rmi_result kcore_counter_read(uint64_t index)
 {
 	if (index >= KCORE_NUM_COUNTERS) {
@@ -239,6 +250,10 @@ static struct rmi_result kcore_call(uint64_t fid, uint64_t x1, uint64_t x2, uint
 	}
 	if (fid == KCORE_LOG_READ) {
 		r = kcore_log_read(x1, x2);
+		return r;
+	}
+	if (fid == KCORE_IDENTITY_READ) {
+		r = kcore_identity_read(x1, x2);
 		return r;
 	}
 	if (fid == KCORE_COUNTER_READ) {

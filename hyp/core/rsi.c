@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * RSI 1.0: services that a realm asks for. A call returns false when it is answered, true to leave to the
- * host. The attestation token calls are not here yet: unknown (-1).
+ * host.
  */
 #include "core.h"
 
@@ -313,6 +313,119 @@ bool rsi_host_call_complete(uint64_t rec, uint64_t rd)
 	return true;
 }
 
+/* ---- Attestation token --------------------------------------------------------------------------- */
+
+/* Legal at any time: what this REC was fetching is dropped. */
+static bool rsi_token_init(uint64_t rec)
+{
+	uint64_t rd = rec_lock_realm(rec);
+	token_claim(rec, rd);
+	realm_unlock(rd);
+	rec_set_token_state(rec, TOKEN_CLAIMED);
+	rec_set_token_done(rec, 0);
+	bool leave = rsi_answer(rec, RSI_SUCCESS, RSI_TOKEN_MAX, 0);
+	return leave;
+}
+
+/* Is the buffer a part of one page of the protected half? */
+static bool rsi_token_buffer_ok(uint64_t rec)
+{
+	uint64_t ipa = rec_get_gpr(rec, 1);
+	uint64_t offset = rec_get_gpr(rec, 2);
+	uint64_t size = rec_get_gpr(rec, 3);
+	bool aligned = is_granule_aligned(ipa);
+
+	if (!aligned || offset >= GRANULE_SIZE || size > GRANULE_SIZE - offset) {
+		return false;
+	}
+	uint64_t rd = rec_lock_realm(rec);
+	bool protected = ipa_in_par(rd, ipa);
+	realm_unlock(rd);
+	return protected;
+}
+
+/* Sign the token unless it is signed. No lock is held: the REC is this CPU's, and signing takes long. */
+static uint64_t rsi_token_finish(uint64_t rec)
+{
+	uint64_t state = rec_get_token_state(rec);
+
+	if (state == TOKEN_NONE) {
+		return RSI_ERROR_STATE;
+	}
+	if (state == TOKEN_CLAIMED) {
+		bool ok = token_sign(rec);
+		if (!ok) {
+			rec_set_token_state(rec, TOKEN_NONE);
+			return RSI_ERROR_UNKNOWN;
+		}
+		rec_set_token_state(rec, TOKEN_SIGNED);
+	}
+	return RSI_SUCCESS;
+}
+
+/* Copy the next piece, at most size bytes, to a page of the realm, which is locked; returns its length. */
+static uint64_t rsi_token_piece(uint64_t rec, uint64_t pa)
+{
+	uint64_t offset = rec_get_gpr(rec, 2);
+	uint64_t size = rec_get_gpr(rec, 3);
+	uint64_t done = rec_get_token_done(rec);
+	uint64_t total = token_bytes(rec);
+
+	if (size > total - done) {
+		size = total - done;
+	}
+	token_read(rec, done, size, pa, offset);
+	return size;
+}
+
+/* A piece of n bytes was copied. */
+static bool rsi_token_next(uint64_t rec, uint64_t n)
+{
+	uint64_t done = rec_get_token_done(rec);
+	uint64_t total = token_bytes(rec);
+	uint64_t status = RSI_INCOMPLETE;
+
+	rec_set_token_done(rec, done + n);
+	if (done + n == total) {
+		rec_set_token_state(rec, TOKEN_NONE);
+		status = RSI_SUCCESS;
+	}
+	bool leave = rsi_answer(rec, status, n, 0);
+	return leave;
+}
+
+static bool rsi_token_continue(uint64_t rec)
+{
+	uint64_t ipa = rec_get_gpr(rec, 1);
+	bool leave = false;
+	uint64_t n = 0;
+
+	bool ok = rsi_token_buffer_ok(rec);
+	if (!ok) {
+		leave = rsi_answer(rec, RSI_ERROR_INPUT, 0, 0);
+		return leave;
+	}
+	uint64_t status = rsi_token_finish(rec);
+	if (status != RSI_SUCCESS) {
+		leave = rsi_answer(rec, status, 0, 0);
+		return leave;
+	}
+	uint64_t rd = rec_lock_realm(rec);
+	struct ipa_page page = rtt_translate(rd, ipa);
+	if (page.result == IPA_OK) {
+		n = rsi_token_piece(rec, page.pa);
+	}
+	realm_unlock(rd);
+	if (page.result == IPA_OK) {
+		leave = rsi_token_next(rec, n);
+	} else if (page.result == IPA_EMPTY) {
+		leave = rsi_answer(rec, RSI_ERROR_INPUT, 0, 0);
+	} else {
+		leave = rsi_fault(ipa, page.level);
+	}
+	return leave;
+}
+
 /* An SMC of the RSI range. true: leave to the host. */
 bool rsi_call(uint64_t rec, uint64_t fid)
 {
@@ -348,6 +461,14 @@ bool rsi_call(uint64_t rec, uint64_t fid)
 	}
 	if (fid == RSI_HOST_CALL) {
 		leave = rsi_host_call(rec);
+		return leave;
+	}
+	if (fid == RSI_ATTEST_TOKEN_INIT) {
+		leave = rsi_token_init(rec);
+		return leave;
+	}
+	if (fid == RSI_ATTEST_TOKEN_CONTINUE) {
+		leave = rsi_token_continue(rec);
 		return leave;
 	}
 	leave = rsi_answer(rec, SMCCC_NOT_SUPPORTED, 0, 0);

@@ -27,6 +27,8 @@
 /* (index) -> x1 value */
 #define KCORE_COUNTER_READ 0xC6004B05UL
 
+/* (ns_pa, offset) -> x1 bytes of the identity document written to the page, x2 size of the document */
+#define KCORE_IDENTITY_READ 0xC6004B06UL
 /* (rd, ns_pa of a launch block); see LAUNCH_* below */
 #define KCORE_LAUNCH_POLICY 0xC6004B07UL
 /* (rd, ns_pa): content key of sealed pages, encrypted to this KCore's sealing key; see LAUNCH_KEY_* below */

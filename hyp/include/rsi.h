@@ -29,6 +29,9 @@
 #define RSI_INCOMPLETE 3UL
 #define RSI_ERROR_UNKNOWN 4UL
 
+/* Bound for the size of a token: x1 of ATTEST_TOKEN_INIT. */
+#define RSI_TOKEN_MAX 4096UL
+
 #define RSI_ACCEPT 0UL
 #define RSI_REJECT 1UL
 

@@ -79,6 +79,11 @@
 	/* EL1 registers in the order of REC_SYSREGS, as saved: stale while the REC is loaded, \
 	   use rec_sysreg() */                                                                 \
 	A(el1, 40)                                                                             \
+	/* attestation token that the realm is fetching */                                     \
+	F(token_state)   /* TOKEN_NONE, TOKEN_CLAIMED, TOKEN_SIGNED */                         \
+	F(token_done)    /* bytes of the whole token that were fetched */                      \
+	F(token_len)     /* bytes in token: claims, then the signed realm token */             \
+	A(token, 128)                                                                          \
 	/* virtual GIC interface: valid here while the REC is not loaded */                    \
 	F(ich_hcr)                                                                             \
 	F(ich_vmcr)                                                                            \

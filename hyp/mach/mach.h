@@ -227,6 +227,27 @@ void rec_set_sysreg(uint64_t rec, uint64_t index, uint64_t value);
 void rec_load(uint64_t rec);
 void rec_unload(uint64_t rec);
 
+/* ---- Attestation ----------------------------------------------------------------------------- */
+
+/*
+ * Fetching a token (RSI_ATTEST_TOKEN_*), in a REC's token fields. token_claim puts down what it will say: the
+ * challenge in gpr 1 to 8, and of rd, which is locked and the REC's, measurements and personalization. token_sign
+ * makes the realm token of that, signed by this KCore; false: no signature. Then token_bytes is the size of the
+ * whole token, platform token included (at most 4096), and token_read copies size bytes of it, from offset from,
+ * to a DATA granule of the realm, which is locked; guard: inside the token, inside the page.
+ */
+void token_claim(uint64_t rec, uint64_t rd);
+bool token_sign(uint64_t rec);
+uint64_t token_bytes(uint64_t rec);
+void token_read(uint64_t rec, uint64_t from, uint64_t size, uint64_t pa, uint64_t offset);
+
+struct identity_read_result {
+	uint64_t bytes; /* written to the page, at most 4096 */
+	uint64_t total; /* size of the document */
+};
+/* Copy this KCore's identity document from an offset on to a pinned NS page; nothing past its end. */
+struct identity_read_result identity_read(uint64_t ns, uint64_t offset);
+
 /* ---- CPU ---------------------------------------------------------------------------------- */
 
 uint64_t counter_now(void);       /* CNTPCT_EL0 */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Primitives of mach.h: memory, scratch pages, object fields, hashing, counters. */
+#include "../attest/prims.h"
 #include "../crypto/crypto.h"
 #include "../include/kcore.h"
 #include "../include/rmi.h"
@@ -69,6 +70,11 @@ uint64_t data_read(uint64_t pa, uint64_t index)
 void data_write(uint64_t pa, uint64_t index, uint64_t value)
 {
 	__atomic_store_n((uint64_t *)pa + index, value, __ATOMIC_RELAXED);
+}
+
+void page_put(uint64_t pa, uint64_t offset, const void *from, uint64_t len)
+{
+	__builtin_memcpy((void *)(pa + offset), from, len);
 }
 
 /* ---- scratch pages ---- */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Primitives of mach.h for launching what a tenant signed and sealed. */
-#include "seal.h"
-
+#include "../attest/identity.h"
 #include "../crypto/crypto.h"
 #include "../include/kcore.h"
 #include "arch.h"
@@ -14,15 +13,6 @@
 #define TAG_SIZE 16U
 
 static const char key_label[] = "kcore image key 1";
-
-static uint8_t sealing_key[KEY_SIZE];
-static bool has_sealing_key;
-
-void seal_set_key(const uint8_t secret[32])
-{
-	__builtin_memcpy(sealing_key, secret, KEY_SIZE);
-	has_sealing_key = true;
-}
 
 bool params_signed(uint64_t len, uint64_t key, uint64_t sig)
 {
@@ -38,13 +28,11 @@ bool open_content_key(uint64_t rd)
 	uint8_t info[sizeof(key_label) - 1 + IMAGE_ID_SIZE];
 	bool ok;
 
-	if (!has_sealing_key)
-		return false;
 	for (uint64_t i = 0; i < POLICY_SIZE / 8; i++)
 		policy[i] = rd_get_policy(rd, i);
 	__builtin_memcpy(info, key_label, sizeof(key_label) - 1);
 	__builtin_memcpy(info + sizeof(key_label) - 1, (const uint8_t *)policy + LAUNCH_IMAGE_ID, IMAGE_ID_SIZE);
-	ok = hpke_open((uint8_t *)key, sealing_key, page + LAUNCH_KEY_ENC, info, sizeof(info), policy, POLICY_SIZE,
+	ok = hpke_open((uint8_t *)key, identity_sealing_key(), page + LAUNCH_KEY_ENC, info, sizeof(info), policy, POLICY_SIZE,
 		       page + LAUNCH_KEY_CT, KEY_SIZE);
 	for (uint64_t i = 0; ok && i < KEY_SIZE / 8; i++)
 		rd_set_content_key(rd, i, key[i]);

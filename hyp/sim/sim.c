@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim.h"
+#include "../attest/identity.h"
+#include "../attest/prims.h"
+#include "../attest/token.h"
 
 #include <openssl/evp.h>
 #include <openssl/hpke.h>
@@ -400,6 +403,14 @@ void data_write(uint64_t pa, uint64_t index, uint64_t value)
 {
 	data_guard(pa, index);
 	dram[number(pa)][index] = value;
+}
+
+void page_put(uint64_t pa, uint64_t offset, const void *from, uint64_t len)
+{
+	GUARD(pinned(pa) || (granule(pa)->state == GS_DATA && realm_held(granule(pa)->owner)),
+	      "%#lx is neither a pinned host page nor one of a locked realm", pa);
+	GUARD(offset <= 4096 && len <= 4096 - offset, "%lu bytes at %#lx of a page", len, offset);
+	memcpy((uint8_t *)dram[number(pa)] + offset, from, len);
 }
 
 /* ---- Realm TLBs ------------------------------------------------------------------------------------- */
@@ -1194,6 +1205,15 @@ void sim_set_cpu(unsigned cpu)
 
 void sim_reset(void)
 {
+	static const uint8_t seed[64] = "the simulated machine has no firmware that hands anything over";
+	static bool booted;
+
+	/* One identity for all machines: it takes long to make. */
+	if (!booted) {
+		(void)identity_make(NULL, 0, seed, 0);
+		token_make_head(false);
+		booted = true;
+	}
 	memset(granules, 0, sizeof(granules));
 	memset(tables, 0, sizeof(tables));
 	memset(cpus, 0, sizeof(cpus));

@@ -599,7 +599,7 @@ static void realm_smc(uint64_t rec, uint64_t rd)
 	put_reg(rec, 1, chance(4) ? wild() : x1);
 	put_reg(rec, 2, chance(4) ? wild() : fid == RSI_IPA_STATE_SET || fid == RSI_IPA_STATE_GET ? base + 4096 * below(6) :
 								   below(80));
-	put_reg(rec, 3, below(3));
+	put_reg(rec, 3, fid == RSI_ATTEST_TOKEN_CONTINUE && chance(90) ? below(4096) : below(3));
 	put_reg(rec, 4, below(2));
 	if (fid == RSI_HOST_CALL)
 		host_call_message(rd, x1);
