@@ -8,7 +8,8 @@ and Linux (KServ) at EL1 on a Debian root file system.
 
 A server has a state directory, $KCORE_CACHE/servers/NAME, with everything that
 one needs to look at afterwards: console.log (the whole serial console),
-qemu.log, config.json. Images are never written: each server writes to
+qemu.log, config.json, and machine-secret, which makes it the machine it is
+(emu/rom.py). Images are never written: each server writes to
 temporary overlays that vanish with it. A server is running exactly as long as
 its QEMU holds the lock on STATE/lock; that holds across containers, in which
 process ids mean nothing.
@@ -29,6 +30,7 @@ import sys
 import tarfile
 import time
 
+HANDOVER_ADDR = 0x4f000000
 KERNEL_ADDR = 0x50000000
 INITRD_ADDR = 0x58000000
 
@@ -82,7 +84,9 @@ class Config:
     cpus: int = 4
     memory: str = "4G"
     append: str = ""         # more kernel options
-    kcore_append: str = "kcore"
+    kcore_append: str = "kcore"   # KCore's own options
+    rom: bool = True         # the ROM hands KCore its identity (emu/rom.py)
+    machine_secret: str = ""     # file with the secret of the machine's fuses; "": one of the server's own
     icount: str = ""         # -icount value, for measurements
     devices: list = dataclasses.field(default_factory=list)    # -device values
     qemu_args: list = dataclasses.field(default_factory=list)
@@ -186,7 +190,7 @@ class Server:
 
     # --- life -----------------------------------------------------------
 
-    def qemu_command(self):
+    def qemu_command(self, rom=True):
         c = self.config
         machine = "virt,gic-version=3,its=off"
         if c.mode in ("kcore", "plain"):
@@ -225,6 +229,9 @@ class Server:
                      f"guest-loader,addr={KERNEL_ADDR:#x},kernel={c.kernel},bootargs={bootargs.replace(',', ',,')}"]
             if c.initrd:
                 args += ["-device", f"guest-loader,addr={INITRD_ADDR:#x},initrd={c.initrd}"]
+            if c.rom and rom:
+                args += ["-dtb", "machine.dtb",
+                         "-device", f"loader,file=handover.bin,addr={HANDOVER_ADDR:#x},force-raw=on"]
         else:
             args += ["-kernel", c.kernel, "-append", bootargs]
             if c.initrd:
@@ -240,6 +247,34 @@ class Server:
         for device in c.devices:
             args += ["-device", device]
         return args + list(c.qemu_args)
+
+    def _play_rom(self):
+        """Puts KCore's hand-over where the machine's memory will have it, and
+        the node that says so into the machine's device tree."""
+        import rom
+        with open(self.config.kcore, "rb") as f:
+            handover = rom.handover(rom.machine_secret(self.config.machine_secret or self.path("machine-secret")), f.read())
+        if len(handover) > rom.REGION_SIZE:
+            raise ServerError("the hand-over does not fit")
+        with open(os.open(self.path("handover.bin"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as f:
+            f.write(handover.ljust(rom.REGION_SIZE, b"\0"))
+        # QEMU's own tree, with nothing of this machine running.
+        command = self.qemu_command(rom=False)
+        machine = command.index("-M") + 1
+        command[machine] += ",dumpdtb=machine.dtb"
+        node = f"/reserved-memory/dice@{HANDOVER_ADDR:x}"
+        for args in (command,
+                     ["fdtput", "-c", "machine.dtb", "/reserved-memory", node],
+                     ["fdtput", "-t", "x", "machine.dtb", "/reserved-memory", "#address-cells", "2"],
+                     ["fdtput", "-t", "x", "machine.dtb", "/reserved-memory", "#size-cells", "2"],
+                     ["fdtput", "-t", "bx", "machine.dtb", "/reserved-memory", "ranges"],
+                     ["fdtput", "-t", "s", "machine.dtb", node, "compatible", "google,open-dice"],
+                     ["fdtput", "-t", "x", "machine.dtb", node, "reg", "0", f"{HANDOVER_ADDR:x}", "0",
+                      f"{rom.REGION_SIZE:x}"]):
+            r = subprocess.run(args, cwd=self.dir, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, env={**os.environ, "TMPDIR": self.dir})
+            if r.returncode:
+                raise ServerError(f"{args[0]} could not make the machine's device tree: {r.stdout.strip()}")
 
     def _check_config(self):
         c = self.config
@@ -272,7 +307,8 @@ class Server:
                 if e.errno not in (errno.EAGAIN, errno.EACCES):
                     raise
                 raise ServerError(f"server '{self.name}' is already running") from None
-            for old in ("console.log", "console.sock", "qmp.sock", "ssh.sock", "overlay.tar", "qemu.log"):
+            for old in ("console.log", "console.sock", "qmp.sock", "ssh.sock", "overlay.tar", "qemu.log",
+                        "machine.dtb", "handover.bin"):
                 try:
                     os.unlink(self.path(old))
                 except FileNotFoundError:
@@ -283,6 +319,8 @@ class Server:
                 self.config.port = free_port()
             with open(self.path("config.json"), "w", encoding="utf-8") as f:
                 json.dump(dataclasses.asdict(self.config), f, indent=1)
+            if self.config.mode == "kcore" and self.config.rom:
+                self._play_rom()
             open(self.path("console.log"), "w", encoding="utf-8").close()
             self._read_from = 0
 
@@ -347,7 +385,7 @@ class Server:
         if self.process is not None:
             self.process.wait()
         # The ssh master ends with its connection.
-        for f in ("console.sock", "qmp.sock", "ssh.sock", "overlay.tar", "pid"):
+        for f in ("console.sock", "qmp.sock", "ssh.sock", "overlay.tar", "pid", "handover.bin", "machine.dtb"):
             try:
                 os.unlink(self.path(f))
             except FileNotFoundError:

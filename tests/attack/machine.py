@@ -23,7 +23,8 @@ class Machine(kserv.Server):
     def __init__(self, name, kcore, kernel, initrd, cpus=2, memory="1G", machine="", append="",
                  devices=()):
         super().__init__(name, kserv.Config(kcore=kcore, kernel=kernel, initrd=initrd, cpus=cpus,
-                                            memory=memory, append=append, host_image="/nonexistent"))
+                                            memory=memory, append=append, host_image="/nonexistent",
+                                            rom=False))
         self.machine_options = machine
         self.config.devices = list(devices)
         self.socket = None
