@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The benchmark guest. Measures, in ticks of the virtual counter, what a guest
- * pays for the operations that leave it, and prints one line per operation:
+ * pays for the operations that leave it. Prints one line per operation, with
+ * the ticks of each batch of so many operations:
  *
- *     BENCH <operation> <ticks> <iterations>
+ *     BENCH <operation> <operations in a batch> <ticks> <ticks> ...
  *
- * In the emulator with one instruction per nanosecond, ticks convert exactly to
- * instructions. The same image runs as a realm (found by RSI_VERSION) and as an
- * ordinary guest, so the two columns of the table come from the same loops.
+ * Batches are short, so that most see no interrupt of the host: their median is
+ * the cost of the operation alone. In the emulator with one instruction per
+ * nanosecond, ticks convert to instructions. The same image runs as a realm
+ * (found by RSI_VERSION) and as an ordinary guest, so the two columns of the
+ * table come from the same loops.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,18 +30,32 @@
 #define KVM_NO_SUCH_CALL 0x8B000000ull	/* answered by the host kernel: not supported */
 
 #define SGI_PING	1u
-#define ITERATIONS	2000u
-#define IPI_ITERATIONS	500u
+#define SGI_WAITING	2u		/* this and the next three, for end of interrupt */
+#define SGIS_WAITING	4u		/* no more than there are list registers */
+#define PPI_VTIMER	27u
+#define TICK		16u		/* instructions in a tick of the counter */
+
+#define BATCHES		31u		/* an odd number: for the median */
+#define BATCH		64u
+#define BATCH_IRQ	16u		/* for what takes an interrupt each time */
+#define TIMER_TICKS	2000u		/* from now on */
+#define PAGE		4096ull
+#define BATCH_PAGES	512u		/* 2 MiB, by 2 MiB */
+#define FRESH_OFFSET	(32ull << 20)	/* from the Image: memory that nobody touched, in 2 MiB blocks */
+#define FRESH_BATCHES	9u
 
 static bool realm;
 static uint64_t shared;	/* bit that selects the unprotected alias, 0 outside a realm */
-static volatile uint32_t secondary_ready, pings;
+static volatile uint32_t secondary_ready, pings, timers;
+static volatile uint64_t timer_latency;
+static uint64_t samples[BATCHES];
 static uint8_t config_page[4096] __attribute__((aligned(4096)));
 static uint8_t host_call_page[4096] __attribute__((aligned(4096)));
 static uint8_t secondary_stack[8192] __attribute__((aligned(16)));
 
 /* Hidden: reached by its distance, for nothing relocates this image. */
 __attribute__((visibility("hidden"))) extern void secondary_start(void);
+__attribute__((visibility("hidden"))) extern char _start[];
 
 struct call { uint64_t x0, x1; };
 
@@ -123,22 +140,37 @@ static void spin(void)
 	__asm__ volatile("yield" : : : "memory");
 }
 
-static void report(const char *operation, uint64_t ticks, unsigned iterations)
+/* The counter, at the moment it changes: a measurement that starts here is not a fraction of a tick too long. */
+static uint64_t edge(void)
+{
+	uint64_t before = now(), t;
+
+	while ((t = now()) == before)
+		;
+	return t;
+}
+
+static void report(const char *operation, unsigned in_batch, unsigned batches)
 {
 	put("BENCH ");
 	put(operation);
 	put(" ");
-	put_number(ticks, 10);
-	put(" ");
-	put_number(iterations, 10);
+	put_number(in_batch, 10);
+	for (unsigned i = 0; i < batches; i++) {
+		put(" ");
+		put_number(samples[i], 10);
+	}
 	put("\n");
 }
 
-#define MEASURE(operation, iterations, statement) do {			\
-	statement; /* warm up: translate and fault in */		\
-	uint64_t begin_ = now();					\
-	for (unsigned i_ = 0; i_ < (iterations); i_++) { statement; }	\
-	report(operation, now() - begin_, iterations);			\
+/* The first batch warms up: it has the emulator translate, and the host fault things in. */
+#define MEASURE(operation, in_batch, statement) do {			\
+	for (unsigned b_ = 0; b_ <= BATCHES; b_++) {			\
+		uint64_t begin_ = edge();				\
+		for (unsigned i_ = 0; i_ < (in_batch); i_++) { statement; } \
+		samples[b_ ? b_ - 1 : 0] = now() - begin_;		\
+	}								\
+	report(operation, in_batch, BATCHES);				\
 } while (0)
 
 static void gic_cpu_init(unsigned cpu)
@@ -147,39 +179,131 @@ static void gic_cpu_init(unsigned cpu)
 
 	mmio_write(gicr + 0x14, 0);			/* GICR_WAKER: awake */
 	mmio_write(gicr + 0x10000 + 0x80, ~0u);		/* all SGIs and PPIs group 1 */
-	mmio_write(gicr + 0x10000 + 0x100, 1u << SGI_PING);
+	mmio_write(gicr + 0x10000 + 0x100,		/* enabled */
+		   1u << SGI_PING | ((1u << SGIS_WAITING) - 1) << SGI_WAITING | 1u << PPI_VTIMER);
 	__asm__ volatile("msr S3_0_C12_C12_5, %0; isb" : : "r"(1ull));	  /* ICC_SRE */
 	__asm__ volatile("msr S3_0_C4_C6_0, %0" : : "r"(0xffull));	  /* ICC_PMR */
 	__asm__ volatile("msr S3_0_C12_C12_7, %0; isb" : : "r"(1ull)); /* ICC_IGRPEN1 */
 }
 
+static void irq_mask(void)
+{
+	__asm__ volatile("msr daifset, #2" : : : "memory");
+}
+
+static void irq_unmask(void)
+{
+	__asm__ volatile("msr daifclr, #2" : : : "memory");
+}
+
 void bench_irq(void)
 {
-	uint64_t id;
+	uint64_t id, value;
 
 	__asm__ volatile("mrs %0, S3_0_C12_C12_0; dsb sy" : "=r"(id));	/* ICC_IAR1 */
-	if ((id & 0xffffff) == SGI_PING)
+	if (id == SGI_PING) {
 		pings++;
+	} else if (id == PPI_VTIMER) {
+		__asm__ volatile("mrs %0, cntv_cval_el0" : "=r"(value));
+		timer_latency += now() - value;
+		__asm__ volatile("msr cntv_ctl_el0, %0; isb" : : "r"(0ull));
+		timers++;
+	}
 	__asm__ volatile("msr S3_0_C12_C12_1, %0; isb" : : "r"(id));	/* ICC_EOIR1 */
 }
 
 void bench_secondary(void)
 {
 	gic_cpu_init(1);
-	__asm__ volatile("msr daifclr, #2");
+	irq_unmask();
 	secondary_ready = 1;
 	for (;;)	/* awake, so that an IPI does not pay for waking up */
 		spin();
+}
+
+/* To the vCPUs of the first 16 whose bits are set. */
+static void send_sgi(uint64_t sgi, uint64_t vcpus)
+{
+	__asm__ volatile("dsb sy; msr S3_0_C12_C11_5, %0; isb"		/* ICC_SGI1R */
+			 : : "r"(sgi << 24 | vcpus) : "memory");
 }
 
 static void ping(void)
 {
 	uint32_t before = pings;
 
-	__asm__ volatile("dsb sy; msr S3_0_C12_C11_5, %0; isb"		/* ICC_SGI1R */
-			 : : "r"(((uint64_t)SGI_PING << 24) | 2));
+	send_sgi(SGI_PING, 2);
 	while (pings == before)
 		spin();
+}
+
+/*
+ * Acknowledge and end of an interrupt that waits in a list register: a few
+ * instructions if nothing exits, fewer than a tick. So the measurement starts
+ * at each of the instructions of a tick in turn: the sum over them is exact.
+ */
+static void measure_eoi(const char *operation, unsigned count)
+{
+	for (unsigned b = 0; b <= BATCHES; b++) {
+		uint64_t sum = 0;
+
+		for (uint64_t phase = 0; phase < TICK; phase++) {
+			uint64_t begin, scratch;
+
+			irq_mask();
+			for (unsigned i = 0; i < SGIS_WAITING; i++)
+				send_sgi(SGI_WAITING + i, 1);
+			begin = edge();
+			__asm__ volatile(
+				"	adr	%0, 2f\n"
+				"	sub	%0, %0, %1, lsl #2\n"
+				"	br	%0\n"
+				"	.rept	16\n"
+				"	nop\n"
+				"	.endr\n"
+				"2:\n" : "=&r"(scratch) : "r"(phase));
+			for (unsigned i = 0; i < count; i++)
+				__asm__ volatile("mrs %0, S3_0_C12_C12_0; msr S3_0_C12_C12_1, %0" : "=&r"(scratch) : : "memory");
+			sum += now() - begin;
+			irq_unmask(); /* the rest are taken */
+			__asm__ volatile("isb");
+		}
+		samples[b ? b - 1 : 0] = sum;
+	}
+	report(operation, TICK * SGIS_WAITING, BATCHES);
+}
+
+/* From the moment at which a timer is due to its handler. */
+static void measure_timer(void)
+{
+	for (unsigned b = 0; b <= BATCHES; b++) {
+		timer_latency = 0;
+		for (unsigned i = 0; i < BATCH_IRQ; i++) {
+			uint32_t before = timers;
+
+			__asm__ volatile("msr cntv_cval_el0, %0; msr cntv_ctl_el0, %1; isb"
+					 : : "r"(now() + TIMER_TICKS), "r"(1ull));
+			while (timers == before)
+				;
+		}
+		samples[b ? b - 1 : 0] = timer_latency;
+	}
+	report("timer", BATCH_IRQ, BATCHES);
+}
+
+/* The first access to a page of memory, when all of a piece of memory is accessed in order. */
+static void measure_pages(void)
+{
+	uint64_t page = ((uint64_t)_start & ~((2ull << 20) - 1)) + FRESH_OFFSET;
+
+	for (unsigned b = 0; b < FRESH_BATCHES; b++) {
+		uint64_t begin = edge();
+
+		for (unsigned i = 0; i < BATCH_PAGES; i++, page += PAGE)
+			*(volatile uint64_t *)page = page;
+		samples[b] = now() - begin;
+	}
+	report("page", BATCH_PAGES, FRESH_BATCHES);
 }
 
 void bench_unexpected(uint64_t esr, uint64_t elr, uint64_t far)
@@ -211,25 +335,26 @@ void bench_main(void)
 	gic_cpu_init(0);
 	put(realm ? "BENCH-START realm\n" : "BENCH-START guest\n");
 
-	MEASURE("empty", ITERATIONS, __asm__ volatile(""));
+	MEASURE("empty", BATCH, __asm__ volatile(""));
 	if (realm) {
-		MEASURE("core_call", ITERATIONS, smc(PSCI_VERSION, 0, 0, 0));
-		*(volatile uint64_t *)(host_call_page + 8) = KVM_NO_SUCH_CALL;
-		MEASURE("hypercall", ITERATIONS,
+		MEASURE("core_call", BATCH, smc(PSCI_VERSION, 0, 0, 0));
+		MEASURE("hypercall", BATCH,
 			{ *(volatile uint64_t *)(host_call_page + 8) = KVM_NO_SUCH_CALL;
 			  smc(RSI_HOST_CALL, (uint64_t)host_call_page, 0, 0); });
 	} else {
-		MEASURE("hypercall", ITERATIONS, hvc(KVM_NO_SUCH_CALL, 0, 0, 0));
+		MEASURE("hypercall", BATCH, hvc(KVM_NO_SUCH_CALL, 0, 0, 0));
 	}
-	MEASURE("mmio_vgic", ITERATIONS, mmio_read(GICD_BASE + 8));
-	MEASURE("mmio_qemu", ITERATIONS, mmio_read(RTC_BASE + 8));
-	MEASURE("eoi", ITERATIONS,
-		__asm__ volatile("msr S3_0_C12_C12_1, %0; isb" : : "r"(1023ull)));
+	MEASURE("mmio_vgic", BATCH, mmio_read(GICD_BASE + 8));
+	MEASURE("mmio_qemu", BATCH, mmio_read(RTC_BASE + 8));
+	measure_eoi("eoi_none", 0);
+	measure_eoi("eoi", SGIS_WAITING);
+	measure_timer();
+	measure_pages();
 	if (psci(PSCI_CPU_ON, 1, (uint64_t)secondary_start,
 		 (uint64_t)(secondary_stack + sizeof(secondary_stack))) == 0) {
 		while (!secondary_ready)
 			spin();
-		MEASURE("ipi", IPI_ITERATIONS, ping());
+		MEASURE("ipi", BATCH_IRQ, ping());
 	}
 	put("BENCH-END\n");
 	psci(PSCI_OFF, 0, 0, 0);
