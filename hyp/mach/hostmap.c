@@ -40,6 +40,7 @@ static uint64_t *words;
 static uint64_t *holes;
 static uint64_t l3_pool;
 uint64_t host_l1, smmu_l1;
+static uint64_t empty_l1;
 static uint64_t host_l2[GIBS], smmu_l2[GIBS];
 static uint64_t device_ipa[DEVICE_L3], device_l3[DEVICE_L3];
 static uint32_t device_l3s;
@@ -66,7 +67,7 @@ uint64_t hostmap_size(void)
 	uint64_t n;
 
 	count();
-	n = granules * 8 + chunks * (SZ_4K + 8) + 4 * SZ_4K;
+	n = granules * 8 + chunks * (SZ_4K + 8) + 6 * SZ_4K;
 	n += 2 * (chunks / 512 + 2 * banks) * SZ_4K;        /* level 2, DRAM */
 	n += (DEVICE_L3 + 64) * SZ_4K;                      /* devices */
 	return n;
@@ -107,6 +108,7 @@ void hostmap_init(void)
 	l3_pool = pool_alloc(chunks * SZ_4K, SZ_4K);
 	host_l1 = pool_alloc(2 * SZ_4K, 2 * SZ_4K);
 	smmu_l1 = pool_alloc(2 * SZ_4K, 2 * SZ_4K);
+	empty_l1 = pool_alloc(2 * SZ_4K, 2 * SZ_4K);
 	for (uint32_t i = 0; i < banks; i++) {
 		for (uint64_t a = align_down(bank[i].base, SZ_1G); a < bank[i].end; a += SZ_1G) {
 			uint64_t gib = a >> 30;
@@ -346,43 +348,55 @@ void host_set_holes(uint64_t ipa, uint64_t n)
 
 /* ---- TLB (mach.h) ---- */
 
-static void tlbi_ipa(uint64_t vttbr, uint64_t ipa)
+/*
+ * Invalidation goes by the VMID in VTTBR_EL2. The tables beside a VMID that is only there for that are empty: if
+ * the CPU walks out of turn meanwhile, with the host's EL1 registers, it finds nothing that it could keep under the
+ * VMID. The host's VTCR_EL2 is in force: no call comes while a REC is loaded.
+ */
+static uint64_t vmid_enter(uint64_t vmid)
 {
 	uint64_t old = read_sysreg(vttbr_el2);
 
 	dsb(ish);
-	if (old != vttbr) {
-		write_sysreg(vttbr_el2, vttbr);
+	if (old >> 48 != vmid) {
+		write_sysreg(vttbr_el2, vmid << 48 | empty_l1);
 		isb();
 	}
-	__asm__ volatile("tlbi ipas2e1is, %0" : : "r"((ipa & 0x0000fffffffff000UL) >> 12));
-	dsb(ish);
-	__asm__ volatile("tlbi vmalle1is");
-	dsb(ish);
+	return old;
+}
+
+static void vmid_leave(uint64_t vmid, uint64_t old)
+{
 	isb();
-	if (old != vttbr) {
+	if (old >> 48 != vmid) {
 		write_sysreg(vttbr_el2, old);
 		isb();
 	}
 }
 
-void tlbi_host(uint64_t ipa)
+static void tlbi_ipa(uint64_t vmid, uint64_t ipa)
 {
-	tlbi_ipa(host_vttbr(), ipa);
+	uint64_t old = vmid_enter(vmid);
+
+	__asm__ volatile("tlbi ipas2e1is, %0" : : "r"((ipa & 0x0000fffffffff000UL) >> 12));
+	dsb(ish);
+	__asm__ volatile("tlbi vmalle1is");
+	dsb(ish);
+	vmid_leave(vmid, old);
 }
 
-/* Everything of a VMID. The table's address does not matter: invalidation goes by VMID. */
 static void tlbi_all(uint64_t vmid)
 {
-	uint64_t old = read_sysreg(vttbr_el2);
+	uint64_t old = vmid_enter(vmid);
 
-	dsb(ish);
-	write_sysreg(vttbr_el2, vmid << 48 | host_l1);
-	isb();
 	__asm__ volatile("tlbi vmalls12e1is");
 	dsb(ish);
-	write_sysreg(vttbr_el2, old);
-	isb();
+	vmid_leave(vmid, old);
+}
+
+void tlbi_host(uint64_t ipa)
+{
+	tlbi_ipa(host_vmid(), ipa);
 }
 
 void tlbi_host_2m(uint64_t ipa)
@@ -393,7 +407,7 @@ void tlbi_host_2m(uint64_t ipa)
 
 void tlbi_realm(uint64_t vmid, uint64_t ipa)
 {
-	tlbi_ipa(vmid << 48 | host_l1, ipa);
+	tlbi_ipa(vmid, ipa);
 }
 
 void tlbi_realm_all(uint64_t vmid)
