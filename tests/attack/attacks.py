@@ -9,6 +9,7 @@ attack must succeed. `event` is a pattern that KCore's log must show afterwards.
 import dataclasses
 import itertools
 import random
+import re
 import struct
 import time
 
@@ -33,6 +34,15 @@ def attack(weak=None, event=None, **machine):
     return register
 
 
+_weakened = {}
+
+
+def weakened(name, settings=()):
+    """The parameter of the fixture weak: weak/NAME.patch, machine settings. Equal ones are the same object,
+    which is what pytest goes by when it decides whether the fixture can stay."""
+    return _weakened.setdefault((name, settings), (name, settings))
+
+
 @dataclasses.dataclass
 class Arena:
     m: object
@@ -41,6 +51,7 @@ class Arena:
     wild: bytes
     kcore: bytes        # kcore.bin
     victim: Realm = None
+    logged: list = dataclasses.field(default_factory=list)   # of each attack: when it was over, lines in the log
 
     KCORE_AT = 0x40200000
 
@@ -152,6 +163,17 @@ def late_cpu_reads_realm_memory(a):
         a.rmi.undelegate(pa)
 
 
+@attack(weak="cpu-without-stage2", event=ABORT)
+def late_cpu_reads_core_memory(a):
+    a.m.do("cpu", 1, 0)
+    a.m.do("cpu", 1, 1)
+    a.m.do("pin", 1)
+    try:
+        return a.m.read(a.KCORE_AT + 0x1000, 64, "u") == a.kcore[0x1000:0x1040]
+    finally:
+        a.m.do("pin", 0)
+
+
 # --- A device, by DMA ------------------------------------------------------------------------------
 
 DMA_EVENT = r"smmu: DMA refused"
@@ -250,9 +272,20 @@ def host_moves_smmu_stream_table(a):
 
 # --- Other bus masters ------------------------------------------------------------------------------
 
+#
+# Of the core it is the Image header that they write to, which nobody needs any more.
+
 @attack(weak="devices-all-mapped", event=ABORT)
 def fw_cfg_dma_writes_realm_memory(a):
-    pa, _ = a.secret()
+    return _fw_cfg_writes(a, a.secret()[0])
+
+
+@attack(weak="devices-all-mapped", event=ABORT)
+def fw_cfg_dma_writes_core_memory(a):
+    return _fw_cfg_writes(a, a.KCORE_AT + 0x20)
+
+
+def _fw_cfg_writes(a, pa):
     order = a.rmi.alloc()
     a.m.write(order, struct.pack(">IIQ", 0x0000 << 16 | 0x08 | 0x02, 4, pa))   # select 0, read 4 bytes
     try:
@@ -264,8 +297,17 @@ def fw_cfg_dma_writes_realm_memory(a):
 
 @attack(weak="devices-all-mapped", event=ABORT, devices=["virtio-rng-device"])
 def virtio_mmio_writes_realm_memory(a):
-    """A transport with a device behind it (the last one gets it) fills the realm's page."""
-    base, (pa, secret) = 0x0a003e00, a.secret()
+    return _virtio_mmio_writes(a, a.secret()[0])
+
+
+@attack(weak="devices-all-mapped", event=ABORT, devices=["virtio-rng-device"])
+def virtio_mmio_writes_core_memory(a):
+    return _virtio_mmio_writes(a, a.KCORE_AT)
+
+
+def _virtio_mmio_writes(a, pa):
+    """A transport with a device behind it (the last one gets it) fills the page."""
+    base, before = 0x0a003e00, a.m.physical(pa, 64)
 
     def register(offset, value):
         a.m.write(base + offset, struct.pack("<I", value), "d")
@@ -285,7 +327,7 @@ def virtio_mmio_writes_realm_memory(a):
     register(0x70, 7)
     register(0x50, 0)
     for _ in range(20):
-        if a.m.physical(pa, 64) != secret[:64]:
+        if a.m.physical(pa, 64) != before:
             return True
         time.sleep(0.1)
     return False
@@ -293,12 +335,22 @@ def virtio_mmio_writes_realm_memory(a):
 
 @attack(weak="devices-all-mapped", event=ABORT, machine="its=on")
 def its_writes_realm_memory(a):
-    """The interrupt translation table of a device is put where the secret is."""
-    base, (pa, secret) = 0x08080000, a.secret()
+    return _its_writes(a, a.secret()[0])
+
+
+@attack(weak="devices-all-mapped", event=ABORT, machine="its=on")
+def its_writes_core_memory(a):
+    return _its_writes(a, a.KCORE_AT)
+
+
+def _its_writes(a, pa):
+    """The interrupt translation table of a device is put there."""
+    base, before = 0x08080000, a.m.physical(pa, PAGE)
 
     def register(offset, value):
         a.m.write(base + offset, struct.pack("<Q", value), "d")
 
+    a.m.write(base, bytes(4), "d")   # off: its registers can be written
     devices, collections, queue = a.rmi.alloc(4), a.rmi.alloc(4), a.rmi.alloc(4)
     valid = 1 << 63
     kind = struct.unpack("<Q", a.m.read(base + 0x100, 8, "d"))[0]
@@ -317,17 +369,26 @@ def its_writes_realm_memory(a):
     words[2] = [0x0a | 1 << 32, 8192 << 32 | 0, 0, 0]          # MAPTI device 1, event 0, LPI 8192
     a.m.write(queue, b"".join(struct.pack("<4Q", *w) for w in words))
     register(0x88, 32 * len(words))
-    return a.m.physical(pa, PAGE) != secret
+    return a.m.physical(pa, PAGE) != before
 
 
 @attack(weak="redistributor-unmediated", machine="its=on")
 def lpi_tables_in_realm_memory(a):
+    return _lpi_tables(a, a.secret()[0] & ~0xffff, 1)
+
+
+@attack(weak="redistributor-unmediated", machine="its=on")
+def lpi_tables_in_core_memory(a):
+    return _lpi_tables(a, a.KCORE_AT, 0)   # enabled, they would end the weakened core before it can be asked
+
+
+def _lpi_tables(a, pa, enable):
     """The redistributor is the host's, but its LPI tables must not exist."""
-    base, pa = 0x080a0000, a.secret()[0] & ~0xffff
+    base = 0x080a0000
     try:
         a.m.write(base + 0x70, struct.pack("<Q", pa | 15), "d")
         a.m.write(base + 0x78, struct.pack("<Q", pa), "d")
-        a.m.write(base, struct.pack("<I", 1), "d")
+        a.m.write(base, struct.pack("<I", enable), "d")
         return a.m.word(base + 0x70, "d") & ~0xfff == pa
     except Refused:
         return False
@@ -388,7 +449,19 @@ def wild_addresses_to_every_command(a):
         ("RMI_PSCI_COMPLETE", rec, ("REC", rec), 0),
         ("RMI_REC_AUX_COUNT", ("RD", v.rd)),
         ("KCORE_LOG_READ", ("NS", ns), 0),
+        ("KCORE_LAUNCH_POLICY", ("RD", v.rd), ns),
+        ("KCORE_LAUNCH_POLICY", v.rd, ("NS", ns)),
+        ("KCORE_LAUNCH_KEY", ("RD", v.rd), ns),
+        ("KCORE_LAUNCH_KEY", v.rd, ("NS", ns)),
+        ("KCORE_DATA_CREATE_SEALED", ("RD", v.rd), free, hole, ns, ns),
+        ("KCORE_DATA_CREATE_SEALED", v.rd, ("FREE", free), hole, ns, ns),
+        ("KCORE_DATA_CREATE_SEALED", v.rd, free, hole, ("NS", ns), ns),
+        ("KCORE_DATA_CREATE_SEALED", v.rd, free, hole, ns, ("NS", ns)),
     ]
+    missing = {name for name in C if re.fullmatch(r"RMI_[A-Z_]+", name) and
+               C["RMI_FID_FIRST"] <= C[name] <= C["RMI_FID_LAST"]} - {call[0] for call in calls} - {
+                   "RMI_FID_FIRST", "RMI_FID_LAST", "RMI_VERSION", "RMI_FEATURES"}   # no address
+    assert not missing, missing
     kinds = samples(a) | {"NS": ns, "FREE": free}
     before = rmi.delegated_count()
     for name, *args in calls:
@@ -433,12 +506,17 @@ def wild_levels_and_ipas(a):
                 if status == OK:
                     return name, level
                 assert status == INPUT, (name, hex(level), hex(status))
+        for name, args in (("RMI_RTT_MAP_UNPROTECTED", (page | 0xd8,)), ("RMI_RTT_UNMAP_UNPROTECTED", ())):
+            if rmi.status(name, v.rd, Realm.SHARED, level, *args) == OK:
+                return name, level
     for ipa in ipas:
         for name, args in (("RMI_RTT_CREATE", (v.rd, spare, ipa, 3)), ("RMI_RTT_DESTROY", (v.rd, ipa, 3)),
                            ("RMI_RTT_FOLD", (v.rd, ipa, 3)), ("RMI_DATA_CREATE_UNKNOWN", (v.rd, spare, ipa | 1)),
                            ("RMI_DATA_DESTROY", (v.rd, ipa | 1)), ("RMI_RTT_READ_ENTRY", (v.rd, ipa | 1, 3)),
                            ("RMI_RTT_MAP_UNPROTECTED", (v.rd, ipa & (Realm.SHARED - 1), 3, page | 0xd8)),
-                           ("RMI_RTT_UNMAP_UNPROTECTED", (v.rd, ipa & (Realm.SHARED - 1), 3))):
+                           ("RMI_RTT_UNMAP_UNPROTECTED", (v.rd, ipa & (Realm.SHARED - 1), 3)),
+                           ("RMI_RTT_INIT_RIPAS", (v.rd, ipa, ipa + PAGE & ALL_ONES)),
+                           ("RMI_RTT_SET_RIPAS", (v.rd, v.recs[0][0], ipa, ipa + PAGE & ALL_ONES))):
             status = rmi.status(name, *args)
             if status == OK:
                 return name, ipa
@@ -485,6 +563,31 @@ def page_mapped_into_second_realm_as_shared(a):
     if a.rmi.status("RMI_RTT_MAP_UNPROTECTED", spy.rd, base, 3, pa | 0xd8) == OK:
         return spy.ask("load", base)[0] == int.from_bytes(secret[:8], "little")
     spy.destroy()
+    return False
+
+
+@attack(weak="ns-any-state")
+def realm_page_inside_a_shared_block(a):
+    """As above, among 511 pages of the host's in a block of 2 MiB."""
+    spy = a.realm()
+    pa, secret = a.secret()
+    base = 0x400000 | Realm.SHARED
+    if a.rmi.status("RMI_RTT_MAP_UNPROTECTED", spy.rd, base, 2, pa & ~0x1fffff | 0xd8) == OK:
+        return spy.ask("load", base | pa & 0x1fffff)[0] == int.from_bytes(secret[:8], "little")
+    spy.destroy()
+    return False
+
+
+@attack(weak="ns-any-state")
+def realm_page_shared_with_its_own_realm(a):
+    """The realm's own page at a second address, where it expects the host's."""
+    pa, secret = a.secret()
+    base = 0x200000 | Realm.SHARED
+    a.victim.table(base)
+    if a.rmi.status("RMI_RTT_MAP_UNPROTECTED", a.victim.rd, base, 3, pa | 0xd8) == OK:
+        return a.victim.ask("load", base)[0] == int.from_bytes(secret[:8], "little")
+    a.rmi.must("RMI_RTT_DESTROY", a.victim.rd, base, 3)
+    a.rmi.undelegate(a.victim.tables.pop(base))
     return False
 
 
@@ -602,9 +705,12 @@ def host_finds_registers_in_the_run_page(a):
     v = a.victim
     shown = []
     for why, address in (("wfi", 0), ("unprotected load", Realm.SHARED | 0x10000000)):
-        v.ask("mpidr")
-        v.set_entry(flags=C["REC_ENTRY_TRAP_WFI"], gprs=[Realm.OPS["regs"], PATTERN, address])
-        exit_ = v.enter()
+        for _ in range(20):   # WFI does nothing while an interrupt of the host's is pending
+            v.ask("mpidr")
+            v.set_entry(flags=C["REC_ENTRY_TRAP_WFI"], gprs=[Realm.OPS["regs"], PATTERN, address])
+            exit_ = v.enter()
+            if exit_.reason != C["REC_EXIT_HOST_CALL"]:
+                break
         assert exit_.reason == C["REC_EXIT_SYNC"], exit_
         if PATTERN in exit_.words.values():
             shown.append(why)
@@ -697,7 +803,7 @@ def guest_names_memory_that_is_not_its_own(a):
     return False
 
 
-@attack()
+@attack(weak="guest-calls-host")
 def guest_calls_what_is_the_hosts(a):
     """RMI, KCore's vendor calls and the firmware are not there for a guest."""
     g = a.realm()
@@ -715,15 +821,14 @@ def guest_calls_what_is_the_hosts(a):
     return False
 
 
-@attack()
+@attack(weak="guest-calls-host")
 def guest_runs_wild(a):
     """guest/wild.c, with the host doing only what it must. Seeds are fixed: a failure repeats."""
-    for seed in (1, 2):
-        _run_wild(a, seed)
-    return False
+    return _run_wild(a, 1) or _run_wild(a, 2)
 
 
 def _run_wild(a, seed):
+    """What the guest got that it must not, or None."""
     image = a.wild.ljust((len(a.wild) + PAGE - 1) // PAGE * PAGE, b"\0")
     dtb = (b"\xd0\x0d\xfe\xed" + struct.pack(">I", 128) + b" seed=%d rounds=600 " % seed).ljust(PAGE, b"\0")
     g = a.realm(recs=0, data_pages=0, activate=False)
@@ -759,8 +864,11 @@ def _run_wild(a, seed):
             raise AssertionError(f"the guest can not go on: {exit_}")
     text = bytes.fromhex((a.m.do("uart") or [""])[0]).decode(errors="replace")
     assert f"WILD seed={seed:x}" in text and "WILD DONE" in text, text[-2000:]
-    assert "BAD" not in text and "bad=0" in text, text
+    if "bad=0" not in text:
+        return text[text.find("BAD"):]
+    assert "BAD" not in text, text
     g.destroy()
+    return None
 
 
 # --- Races -------------------------------------------------------------------------------------------------
@@ -769,24 +877,39 @@ def _total(counts, status):
     return sum(c.get(status, 0) for thread in counts for c in thread)
 
 
+#
+# First each CPU has one call that only one of them may win, many times over; then both do and undo it for a
+# while, and what was done and undone must balance. The weak cores widen the window: a CPU waits in it for the other.
+
+def _once(a, one, two):
+    """Both CPUs make their call at the same time, and for a moment again. How often each succeeded."""
+    counts = a.m.race(1, (0, [one]), (1, [two]))
+    return [thread[0].get(OK, 0) for thread in counts]
+
+
 @attack(weak="claim-not-atomic")
 def two_cpus_take_the_same_page(a):
     """Both delegate and undelegate it: each success needs its own undelegate."""
     page = a.rmi.alloc()
     calls = [[C["RMI_GRANULE_DELEGATE"], page], [C["RMI_GRANULE_UNDELEGATE"], page]]
     before = a.rmi.delegated_count()
-    counts = a.m.race(3000, (0, calls), (1, calls))
+    for _ in range(50):
+        won = _once(a, calls[0], calls[0])
+        if sum(won) != 1 or a.rmi.delegated_count() != before + 1:
+            return won
+        a.rmi.must("RMI_GRANULE_UNDELEGATE", page)
+    counts = a.m.race(2000, (0, calls), (1, calls))
     given = sum(thread[0].get(OK, 0) for thread in counts)
     taken = sum(thread[1].get(OK, 0) for thread in counts)
     assert all(status in (OK, INPUT) for thread in counts for call in thread for status in call), counts
     if a.rmi.status("RMI_GRANULE_UNDELEGATE", page) == OK:
         taken += 1
-    broken = given != taken or a.rmi.delegated_count() != before
-    if not broken:
-        assert given > 100
-        a.m.write(page, b"\x11" * 8)
-        a.rmi.free(page)
-    return broken and counts
+    if given != taken or a.rmi.delegated_count() != before:
+        return counts
+    assert given > 100
+    a.m.write(page, b"\x11" * 8)
+    a.rmi.free(page)
+    return False
 
 
 @attack(weak="claim-not-atomic")
@@ -798,27 +921,26 @@ def two_realms_take_the_same_page(a):
     def calls(realm):
         return [[C["RMI_DATA_CREATE_UNKNOWN"], realm.rd, page, ipa], [C["RMI_DATA_DESTROY"], realm.rd, ipa]]
 
-    for _ in range(100):
-        # Creation only first: exactly one may win.
-        counts = a.m.race(2, (0, [calls(one)[0]]), (1, [calls(two)[0]]))
-        winners = _total(counts, OK)
+    for _ in range(50):
+        won = _once(a, calls(one)[0], calls(two)[0])
         entries = [a.rmi.entry(r.rd, ipa) for r in (one, two)]
         holders = [e for e in entries if e[1] == C["RMI_ASSIGNED"]]
-        if winners != 1 or len(holders) != 1:
-            return winners, entries
+        if sum(won) != 1 or len(holders) != 1:
+            return won, entries
         for r in (one, two):
             a.rmi.status("RMI_DATA_DESTROY", r.rd, ipa)
-    counts = a.m.race(3000, (0, calls(one)), (1, calls(two)))
+    counts = a.m.race(2000, (0, calls(one)), (1, calls(two)))
     made = sum(thread[0].get(OK, 0) for thread in counts)
     gone = sum(thread[1].get(OK, 0) for thread in counts)
-    assert made == gone, counts
+    if made != gone:
+        return counts
     a.rmi.undelegate(page)
     one.destroy()
     two.destroy()
     return False
 
 
-@attack()
+@attack(weak="realm-lock-open")
 def two_cpus_build_and_fold_the_same_tables(a):
     realm = a.realm()
     one, two = a.rmi.delegated(), a.rmi.delegated()
@@ -828,42 +950,56 @@ def two_cpus_build_and_fold_the_same_tables(a):
         return [[C["RMI_RTT_CREATE"], realm.rd, table, ipa, 3], [C["RMI_RTT_FOLD"], realm.rd, ipa, 3],
                 [C["RMI_RTT_CREATE"], realm.rd, table, ipa, 3], [C["RMI_RTT_DESTROY"], realm.rd, ipa, 3]]
 
-    counts = a.m.race(3000, (0, calls(one)), (1, calls(two)))
+    for _ in range(20):
+        won = _once(a, calls(one)[0], calls(two)[0])
+        if sum(won) != 1:
+            return won
+        a.rmi.must("RMI_RTT_DESTROY", realm.rd, ipa, 3)
+    counts = a.m.race(2000, (0, calls(one)), (1, calls(two)))
     made = sum(t[i].get(OK, 0) for t in counts for i in (0, 2))
     gone = sum(t[i].get(OK, 0) for t in counts for i in (1, 3))
-    left = a.rmi.call("RMI_RTT_DESTROY", realm.rd, ipa, 3)
-    if left[0] == OK:
+    if a.rmi.status("RMI_RTT_DESTROY", realm.rd, ipa, 3) == OK:
         gone += 1
-    assert made > 100 and made == gone, (made, gone, counts)
+    if made != gone:
+        return made, gone, counts
+    assert made > 100, counts
     a.rmi.undelegate(one)
     a.rmi.undelegate(two)
     realm.destroy()
     return False
 
 
-@attack()
+@attack(weak="pin-not-atomic")
 def sharing_races_with_donation(a):
     """One CPU maps the page for a realm, another gives it away."""
-    realm = a.realm()
+    spy = a.realm()
     base = 0x200000 | Realm.SHARED
-    realm.table(base)
+    spy.table(base)
     page = a.rmi.alloc()
-    counts = a.m.race(
-        3000,
-        (0, [[C["RMI_RTT_MAP_UNPROTECTED"], realm.rd, base, 3, page | 0xd8],
-             [C["RMI_RTT_UNMAP_UNPROTECTED"], realm.rd, base, 3]]),
-        (1, [[C["RMI_GRANULE_DELEGATE"], page], [C["RMI_GRANULE_UNDELEGATE"], page]]))
+    share = [[C["RMI_RTT_MAP_UNPROTECTED"], spy.rd, base, 3, page | 0xd8],
+             [C["RMI_RTT_UNMAP_UNPROTECTED"], spy.rd, base, 3]]
+    donate = [[C["RMI_GRANULE_DELEGATE"], page], [C["RMI_GRANULE_UNDELEGATE"], page]]
+    for _ in range(50):
+        won = _once(a, share[0], donate[0])
+        if won == [1, 1]:
+            # Given to the victim, and still mapped for the spy.
+            a.rmi.must("RMI_DATA_CREATE_UNKNOWN", a.victim.rd, page, 0x100000)
+            a.victim.ask("store", 0x100000, 0x5ec2e7)
+            return spy.ask("load", base)[0] == 0x5ec2e7
+        assert sum(won) == 1, won
+        a.rmi.must(*("RMI_RTT_UNMAP_UNPROTECTED", spy.rd, base, 3) if won[0] else ("RMI_GRANULE_UNDELEGATE", page))
+    counts = a.m.race(2000, (0, share), (1, donate))
     assert counts[0][0].get(OK, 0) > 10 and counts[1][0].get(OK, 0) > 10, counts
     assert counts[0][0].get(OK, 0) == counts[0][1].get(OK, 0), counts
     assert counts[1][0].get(OK, 0) == counts[1][1].get(OK, 0), counts
     a.rmi.must("RMI_GRANULE_DELEGATE", page)
     a.rmi.must("RMI_GRANULE_UNDELEGATE", page)
     a.rmi.free(page)
-    realm.destroy()
+    spy.destroy()
     return False
 
 
-@attack()
+@attack(weak="rec-runs-twice")
 def two_cpus_enter_the_same_rec(a):
     """The guest spins, so each entry lasts until an interrupt; the second CPU must be turned away."""
     realm = a.realm()
@@ -871,28 +1007,67 @@ def two_cpus_enter_the_same_rec(a):
     rec, run = realm.recs[0]
     other = a.rmi.alloc()
     realm.set_entry(gprs=[Realm.OPS["spin"]])
-    counts = a.m.race(2000, (0, [[C["RMI_REC_ENTER"], rec, run]]), (1, [[C["RMI_REC_ENTER"], rec, other]]))
+    counts = a.m.race(1000, (0, [[C["RMI_REC_ENTER"], rec, run]]), (1, [[C["RMI_REC_ENTER"], rec, other]]))
     seen = set(status for thread in counts for status in thread[0])
     assert seen <= {OK, REC} and OK in seen, counts
-    assert _total(counts, REC) > 0, counts
+    if REC not in seen:
+        return counts
     a.rmi.free(other)
     realm.destroy()
     return False
 
 
-@attack()
+@attack(weak="rec-destroyed-running")
+def rec_is_destroyed_while_it_runs(a):
+    """What the CPU saves of the guest at its next exit must not go into a page that is given back."""
+    realm = a.realm(recs=3)
+    for index, (rec, run) in enumerate(realm.recs):
+        realm.ask("mpidr", index=index)
+        realm.set_entry(gprs=[Realm.OPS["spin"], PATTERN], index=index)
+        counts = a.m.race(200, (0, [[C["RMI_REC_ENTER"], rec, run]]),
+                          (1, [[0, 20000]] + [[C["RMI_REC_DESTROY"], rec]] * 7))
+        assert set(counts[0][0]) <= {OK, INPUT}, counts
+        if not any(OK in call for call in counts[1][1:]):   # it may meet the moment between two entries
+            a.rmi.must("RMI_REC_DESTROY", rec)
+        left = a.m.physical(rec, PAGE)
+        if left != bytes(PAGE):
+            return f"{left.count(PATTERN.to_bytes(8, 'little'))} registers of the guest"
+        a.rmi.undelegate(rec)
+        a.rmi.free(run)
+    realm.recs = []
+    realm.destroy()
+    return False
+
+
+@attack(weak="destroy-in-use")
 def realm_is_destroyed_while_it_runs(a):
     realm = a.realm()
     realm.ask("mpidr")
     rec, run = realm.recs[0]
     realm.set_entry(gprs=[Realm.OPS["spin"]])
     counts = a.m.race(
-        2000,
+        1000,
         (0, [[C["RMI_REC_ENTER"], rec, run]]),
         (1, [[C["RMI_REALM_DESTROY"], realm.rd], [C["RMI_GRANULE_UNDELEGATE"], rec],
              [C["RMI_GRANULE_UNDELEGATE"], realm.rd]]))
+    if any(OK in call for call in counts[1]):
+        return counts
     assert set(counts[0][0]) == {OK}, counts
-    for call in counts[1]:
-        assert OK not in call, counts
     realm.destroy()
     return False
+
+
+# --- A VMM against its own realm (test_vmm.py, host/vmm.c) ------------------------------------------------
+
+# Attempt -> how it may be refused, and the weakened core against which it succeeds.
+VMM_ATTEMPTS = {
+    "own-read": ({"SIGBUS"}, "host-keeps-page"), "own-write": ({"SIGBUS"}, "host-keeps-page"),
+    "own-exec": ({"SIGBUS"}, "host-keeps-page"),
+    "proc-mem-read": ({"EIO", "EFAULT"}, "host-keeps-page"), "proc-mem-write": ({"EIO", "EFAULT"}, "host-keeps-page"),
+    "process-vm-readv": ({"EFAULT", "EIO"}, "host-keeps-page"),
+    "process-vm-writev": ({"EFAULT", "EIO"}, "host-keeps-page"),
+    "kernel-copy": ({"EFAULT"}, "host-keeps-page"),
+    "ptrace-read": ({"EIO", "EFAULT"}, "host-keeps-page"), "ptrace-write": ({"EIO", "EFAULT"}, "host-keeps-page"),
+    "core-dump": ({"nothing-in-it", "no-file"}, "host-keeps-page"),
+    "registers": (None, "exit-shows-registers"),
+}

@@ -3,7 +3,7 @@
 
     parts    what tests/attack/build made: module, initrd, guests
     arena    the small attack machine with KCore as it is, and a victim realm
-    weak     the same with a weakened KCore (parametrised by the weakness)
+    weak     the same with a weakened KCore (parametrised by attacks.weakened())
 """
 
 import contextlib
@@ -157,10 +157,17 @@ def build_weak(name):
     return image
 
 
+def pytest_collection_modifyitems(items):
+    """Tests of one weakness after each other, behind all others: they share a machine."""
+    def key(item):
+        weak = getattr(item, "callspec", None) and item.callspec.params.get("weak")
+        return (0, "", ()) if weak is None else (1, weak[0], weak[1])
+    items.sort(key=key)
+
+
 @pytest.fixture(scope="session")
 def weak(parts, request):
-    """A machine with a weakened KCore: request.param is (patch, machine settings). Tests of the same
-    weakness share it (pytest orders them so)."""
+    """A machine with a weakened KCore."""
     name, settings = request.param
     kcore = build_weak(name)
     with booted(parts, f"{os.getpid()}-weak-{name}", kcore, **dict(settings)) as arena:

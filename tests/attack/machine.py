@@ -24,7 +24,7 @@ class Machine(kserv.Server):
                  devices=()):
         super().__init__(name, kserv.Config(kcore=kcore, kernel=kernel, initrd=initrd, cpus=cpus,
                                             memory=memory, append=append, host_image="/nonexistent",
-                                            rom=False))
+                                            rom=False, overlay=[]))
         self.machine_options = machine
         self.config.devices = list(devices)
         self.socket = None
@@ -152,8 +152,8 @@ class Machine(kserv.Server):
         return int(self.do("uexec" if how == "u" else "exec", pa)[0], 16)
 
     def race(self, milliseconds, *threads):
-        """threads: (cpu, [call, ...]), a call being [x0, x1, ...]. Returns, per thread and call, how
-        often each x0 came back."""
+        """threads: (cpu, [call, ...]), a call being [x0, x1, ...], or [0, microseconds] to sleep. Returns, per
+        thread and call, how often each x0 came back."""
         text = " / ".join(f"{cpu:x}: " + " ; ".join(" ".join(f"{x:x}" for x in call) for call in calls)
                           for cpu, calls in threads)
         counts = [[{} for _ in calls] for _, calls in threads]

@@ -17,6 +17,7 @@ _start:
 	add	x3, x3, #1
 	sub	x5, x5, #1
 	cbnz	x5, 1b
+	mov	x0, x2
 	mov	x21, x2
 	mov	x22, x2
 	mov	x23, x2

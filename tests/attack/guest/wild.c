@@ -3,7 +3,7 @@
  * A malicious guest. It calls every function of RSI, PSCI, SMCCC and RMI with wild arguments, floods the
  * cheap ones, and loads, stores and jumps to wild addresses of both halves of its address space. What it
  * does depends only on "seed=" and "rounds=" on its command line. It prints what it does on the PL011
- * at the shared alias, and at the end powers itself off. Statuses out of their range are "BAD".
+ * at the shared alias, and at the end, or at the first answer that it must not get ("BAD"), powers itself off.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,6 +14,7 @@
 #define RSI_IPA_STATE_GET 0xC4000198UL
 #define RSI_HOST_CALL 0xC4000199UL
 #define PSCI_SYSTEM_OFF 0x84000008UL
+#define RSI_ERROR_INPUT 1UL
 #define NOT_SUPPORTED UINT64_MAX
 #define PAGE 4096UL
 #define UART 0x09000000UL
@@ -132,6 +133,7 @@ static bool deadly(uint64_t f)
 static void wild_call(void)
 {
 	uint64_t x[11], f;
+	bool outside;
 
 	do {
 		f = wild_function();
@@ -142,8 +144,12 @@ static void wild_call(void)
 	} while (deadly(f) || (f == RSI_IPA_STATE_SET && hits_image(x[1], x[2])) ||
 		 ((f == RSI_REALM_CONFIG || f == RSI_HOST_CALL) && hits_image(x[1], x[1] + PAGE) &&
 		  (x[1] < (uint64_t)page || x[1] >= (uint64_t)page + sizeof(page))));
+	outside = x[1] >= shared && (f == RSI_REALM_CONFIG || f == RSI_HOST_CALL || f == RSI_IPA_STATE_SET ||
+				     f == RSI_IPA_STATE_GET);
 	smc(x);
 	calls++;
+	if (outside && x[0] != RSI_ERROR_INPUT)
+		goto odd;
 	/* RSI: 0 to 4 or -1. The others: a negative status or a small number. RMI and KCore: -1. */
 	if ((f >> 8) == 0xC40001 && (f & 0xff) >= 0x90 && (f & 0xff) <= 0x99) {
 		if (x[0] > 4 && x[0] != NOT_SUPPORTED)
@@ -228,7 +234,7 @@ void wild(const uint8_t *dtb)
 	print("WILD seed=", seed);
 	print(" rounds=", rounds);
 	line();
-	for (uint64_t i = 0; i < rounds; i++) {
+	for (uint64_t i = 0; i < rounds && bad == 0; i++) {
 		wild_call();
 		if (i % 4 == 0)
 			wild_touch();

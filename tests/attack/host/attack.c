@@ -17,6 +17,7 @@
  *   run REC RUN MSECS               -> rmi reason exits   (with PL011 output emulated)
  *   uart                            -> bytes the guest wrote to its PL011
  *   race MSECS CPU: X0 X1 ... [; X0 ...]  / CPU: ...      -> per call: how often each x0
+ *                                                 (X0 = 0: no call, sleep X1 microseconds)
  *   prog PATH ARGS...               -> exit status, what it printed
  *   pin CPU     cpu N 0|1     pid     log     quit
  */
@@ -341,7 +342,7 @@ static void run(void)
 		x0 = call.x[0];
 		if (x0)
 			break;
-		run[0] = 0;
+		run[0] &= 0xc; /* traps of WFI and WFE stay */
 		reason = run[0x800 / 8];
 		if (reason == 0) {
 			uint64_t esr = run[0x900 / 8], hpfar = run[0x910 / 8], far = run[0x908 / 8];
@@ -353,7 +354,7 @@ static void run(void)
 			if ((esr & 0x40) && far == 0 && uart_length < sizeof(uart_text))
 				uart_text[uart_length++] = (char)run[0xa00 / 8];
 			run[0x200 / 8] = 0;
-			run[0] = 1;
+			run[0] |= 1;
 		} else if (reason != 1) {
 			break;
 		}
@@ -391,7 +392,9 @@ static void *race_thread(void *arg)
 		struct kat_smc call = { 0 };
 
 		memcpy(call.x, r->x[c], sizeof(r->x[c]));
-		if (ioctl(device, KAT_SMC, &call))
+		if (call.x[0] == 0)
+			usleep((useconds_t)call.x[1]);
+		else if (ioctl(device, KAT_SMC, &call))
 			return NULL;
 		while (k < MAX_KINDS - 1 && r->count[c][k] && r->kind[c][k] != call.x[0])
 			k++;

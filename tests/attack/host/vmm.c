@@ -4,7 +4,10 @@
  * user space can, with all that a VMM holds: its own mapping of the guest's memory, its vCPU's file, its
  * address space seen through /proc, process_vm_readv, ptrace and a core dump.
  *
- *   vmm PAYLOAD
+ *   vmm PAYLOAD [forget]
+ *
+ * With "forget" KServ is made to forget first that it gave the page away, so that its own refusals of
+ * get_user_pages() do not stand before KCore's.
  *
  * prints a line "NAME refused HOW", "NAME got VALUE" per attempt, and "kept" or "changed" for the realm's data.
  */
@@ -30,9 +33,10 @@
 #include <unistd.h>
 
 #include "../../../kvm-patches/uapi/kcore.h"
+#include "../module/kcore_attack.h"
 
 #define RAM_BASE 0x40000000UL
-#define RAM_SIZE 0x4000000UL
+#define RAM_SIZE 0x1000000UL
 #define SHARED 0x100000000UL /* s2sz 33 */
 #define DATA (RAM_BASE + 0x100000)
 #define DEVICE 0x10000000UL
@@ -372,16 +376,48 @@ static void core_dump(void)
 		puts("core-dump refused nothing-in-it");
 }
 
+static uint64_t kernel_function(const char *name)
+{
+	FILE *f = fopen("/proc/kallsyms", "r");
+	unsigned long address;
+	char symbol[128];
+
+	must(f ? 0 : -1, "/proc/kallsyms");
+	while (fscanf(f, "%lx %*c %127s%*[^\n]", &address, symbol) == 2) {
+		if (!strcmp(symbol, name)) {
+			fclose(f);
+			return address;
+		}
+	}
+	printf("vmm: no %s\n", name);
+	exit(1);
+}
+
+static void forget(void)
+{
+	struct kat_call call = { .function = kernel_function("kcore_clear_donated"), .x = { 0, 1 } };
+	int device = must(open("/dev/kcore-attack", O_RDWR), "/dev/kcore-attack");
+	int pagemap = must(open("/proc/self/pagemap", O_RDONLY), "pagemap");
+
+	must(pread(pagemap, &call.x[0], 8, (off_t)((uintptr_t)data() / 4096 * 8)) == 8 ? 0 : -1, "pagemap");
+	call.x[0] &= (1UL << 55) - 1;
+	must(ioctl(device, KAT_CALL, &call), "KAT_CALL");
+	close(pagemap);
+	close(device);
+}
+
 int main(int argc, char **argv)
 {
 	struct sigaction catch = { .sa_handler = on_fault };
 	bool ended;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (argc != 2)
+	if (argc != 2 && (argc != 3 || strcmp(argv[2], "forget")))
 		return 2;
 	launch(argv[1]);
 	go(0, &ended);
+	if (argc == 3)
+		forget();
 	kept();
 	sigaction(SIGBUS, &catch, NULL);
 	sigaction(SIGSEGV, &catch, NULL);
@@ -396,6 +432,7 @@ int main(int argc, char **argv)
 	kernel_copy();
 	traced();
 	core_dump();
+	go(0, &ended); /* stops at a load, of which the host is to learn no register at all */
 	registers();
 	set_registers();
 	kept();

@@ -207,6 +207,16 @@ static long kat_exec(void __user *arg)
 	return err;
 }
 
+static long kat_call(void __user *arg)
+{
+	struct kat_call c;
+
+	if (copy_from_user(&c, arg, sizeof(c)))
+		return -EFAULT;
+	c.result = ((u64 (*)(u64, u64))c.function)(c.x[0], c.x[1]);
+	return copy_to_user(arg, &c, sizeof(c)) ? -EFAULT : 0;
+}
+
 static long kat_ioctl(struct file *file, unsigned int cmd, unsigned long value)
 {
 	void __user *arg = (void __user *)value;
@@ -222,6 +232,8 @@ static long kat_ioctl(struct file *file, unsigned int cmd, unsigned long value)
 		return kat_mem(arg);
 	case KAT_EXEC:
 		return kat_exec(arg);
+	case KAT_CALL:
+		return kat_call(arg);
 	}
 	return -ENOTTY;
 }

@@ -41,11 +41,19 @@ struct kat_exec {
 	__u64 result;
 };
 
+/* Call a function of the kernel, by its address in /proc/kallsyms. */
+struct kat_call {
+	__u64 function;
+	__u64 x[2];
+	__u64 result;
+};
+
 #define KAT_SMC _IOWR('A', 1, struct kat_smc)
 #define KAT_ALLOC _IOWR('A', 2, struct kat_pages)
 #define KAT_FREE _IOW('A', 3, struct kat_pages)
 #define KAT_MEM _IOW('A', 4, struct kat_mem)
 #define KAT_EXEC _IOWR('A', 5, struct kat_exec)
+#define KAT_CALL _IOWR('A', 6, struct kat_call)
 
 /* mmap: the file offset is the physical address; cached. */
 
