@@ -21,6 +21,8 @@ static const struct verb {
         { "doctor", "", "Check whether this machine can run guests", verb_doctor },
         { "log", "[GUEST]", "Show KCore's log, or a guest's console log", verb_log },
         { "image", "VERB [ARGUMENT...]", "Make, sign, seal and check images", verb_image },
+        { "measure", "IMAGE.kci", "Compute what a guest's token must say", verb_measure },
+        { "verify", "TOKEN --reference FILE ...", "Verify an attestation token", verb_verify },
 };
 
 static void help(FILE *f) {

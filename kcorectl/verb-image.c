@@ -630,7 +630,7 @@ static int check_data(int fd, const struct kci_image *i, struct kci_error *e) {
         return r;
 }
 
-static int verb_verify(struct arguments *a) {
+static int verb_image_verify(struct arguments *a) {
         _cleanup_(sd_json_variant_unrefp) sd_json_variant *checks = NULL, *v = NULL;
         struct kci_error e = {};
         _cleanup_close_ int fd = -EBADF;
@@ -714,7 +714,7 @@ static const struct subverb {
         { "key",     'k', false, verb_key     },
         { "sign",    's', true,  verb_sign    },
         { "inspect", 'i', true,  verb_inspect },
-        { "verify",  'v', true,  verb_verify  },
+        { "verify",  'v', true,  verb_image_verify  },
 };
 
 /* Returns < 0 to go on, or an exit code. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The offline measurement against the core's: the launches below are made on the simulated machine with the
  * calls that KServ makes, and the RIM of the realm descriptor is compared. */
+#include "../../hyp/tests/tenant.h"
 #include "../../hyp/tests/util.h"
 
 #include "kcore-attest.h"
@@ -109,11 +110,23 @@ static void check(const struct kcore_measure_launch *k)
 	uint8_t expected[KCORE_MEASUREMENT_MAX], padded[PAGES_MAX * 4096] = { 0 };
 	struct launch l = { .s2sz = k->s2sz };
 	size_t size;
+	uint64_t policy_page;
 
 	if (l.s2sz == 0)
 		for (l.s2sz = 33; k->ram_base + k->ram_size > 1UL << (l.s2sz - 1);)
 			l.s2sz++;
 	make(&l, k->hash);
+	if (k->block) {
+		policy_page = page();
+		for (unsigned i = 0; i < 4096; i += 8) {
+			uint64_t word = 0;
+
+			if (i < KCORE_LAUNCH_BLOCK_SIZE)
+				memcpy(&word, k->block + i, 8);
+			sim_write(policy_page, i, word);
+		}
+		EXPECT(RMI_SUCCESS, KCORE_LAUNCH_POLICY, l.rd, policy_page);
+	}
 	init_ripas(&l, k->ram_base, k->ram_base + k->ram_size);
 	for (size_t i = 0; i < k->n_segments; i++) {
 		const struct kcore_measure_segment *s = &k->segments[i];
@@ -143,12 +156,28 @@ static void fill(uint8_t *p, size_t n, uint8_t seed)
 		p[i] = (uint8_t)(seed + 31 * i + (i >> 8));
 }
 
-/* One, two and eight vCPUs, several sizes of memory, both hashes: as kcoresd lays guests out. */
+/* A launch block as a tenant signs it. */
+static void signed_block(uint8_t *block, unsigned image)
+{
+	uint64_t pa = page();
+
+	tenant_block(pa, image);
+	tenant_sign(pa, (uint8_t)image);
+	for (unsigned i = 0; i < KCORE_LAUNCH_BLOCK_SIZE; i += 8) {
+		uint64_t word = sim_read(pa, i);
+
+		memcpy(block + i, &word, 8);
+	}
+}
+
+/* One, two and eight vCPUs, several sizes of memory, both hashes, with and without a policy: as kcoresd lays guests
+ * out. */
 static void test_launches(void **state)
 {
 	static const unsigned vcpus[] = { 1, 2, 8 };
 	static const uint64_t sizes[] = { 64UL << 20, 512UL << 20, 1UL << 30, 3UL << 30, 5UL << 30, 40UL << 30 };
 	static uint8_t kernel[3 * 4096], initrd[4096 + 17], dtb[700];
+	uint8_t block[KCORE_LAUNCH_BLOCK_SIZE];
 
 	(void)state;
 	fill(kernel, sizeof(kernel), 1);
@@ -164,7 +193,9 @@ static void test_launches(void **state)
 
 				machine(NULL);
 				fill(dtb, sizeof(dtb), (uint8_t)vcpus[v]);
+				signed_block(block, vcpus[v]);
 				check(&(struct kcore_measure_launch){
+					.block = s % 2 ? block : NULL,
 					.hash = hash,
 					.ram_base = RAM,
 					.ram_size = sizes[s],

@@ -7,7 +7,7 @@ _kcorectl_guests() {
 
 _kcorectl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb= sub= i
-    local verbs='launch list show console stop status doctor log image'
+    local verbs='launch list show console stop status doctor log image measure verify'
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
@@ -19,12 +19,13 @@ _kcorectl() {
     [[ $verb != image ]] || ((i + 1 >= COMP_CWORD)) || sub=${COMP_WORDS[i + 1]}
 
     case $prev in
-    -k | --kernel | -i | --initrd | -d | --disk | --socket | -o | --output | -u | --uki | --key | --passphrase-file | --signer)
+    -r | --reference | --platform | --platform-key | --kcore | -k | --kernel | -i | --initrd | -d | --disk | --socket | -o | --output | -u | --uki | --key | --passphrase-file | --signer)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         compopt -o filenames
         return
         ;;
     -n | --network)
+        [[ $verb != verify ]] || return
         mapfile -t COMPREPLY < <(compgen -W 'none user tap:' -- "$cur")
         return
         ;;
@@ -32,8 +33,14 @@ _kcorectl() {
         mapfile -t COMPREPLY < <(compgen -W 'sha256 sha512' -- "$cur")
         return
         ;;
-    --max-shared | --min-version | --image-id) return ;;
-    -a | --append | -m | --memory | -c | --vcpus | -p | --publish | --name | --uuid | -t | --timeout)
+    --max-shared | --min-version | --image-id | --nonce) return ;;
+    -p)
+        [[ $verb == @(measure|verify) ]] || return
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        compopt -o filenames
+        return
+        ;;
+    -a | --append | -m | --memory | -c | --vcpus | --publish | --name | --uuid | -t | --timeout)
         return
         ;;
     esac
@@ -61,6 +68,15 @@ _kcorectl() {
         *) words='--json --help' ;;
         esac
         if [[ $cur != -* && $sub == @(sign|inspect|verify) ]]; then
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            compopt -o filenames
+            return
+        fi
+        ;;
+    measure | verify)
+        words='--kernel --initrd --append --memory --vcpus --early-console --hash --platform --kcore --output --json --help'
+        [[ $verb == measure ]] || words='--reference --nonce --platform --platform-key --agent --insecure --json --help'
+        if [[ $cur != -* ]]; then
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             compopt -o filenames
             return

@@ -22,6 +22,8 @@ _kcorectl() {
         'doctor:check whether this machine can run guests'
         "log:show KCore's log, or a guest's console log"
         'image:make, sign, seal and check images'
+        "measure:compute what a guest's token must say"
+        'verify:verify an attestation token'
     )
     common=('(-j --json)'{-j,--json}'[machine-readable output]' '(-h --help)'{-h,--help}'[show help]')
 
@@ -51,6 +53,26 @@ _kcorectl() {
                 '(-t --timeout)'{-t,--timeout}'[how long to wait]:seconds:' '*:guest:_kcorectl_guests'
             ;;
         log) _arguments $common '(-f --follow)'{-f,--follow}'[go on as more comes in]' '1:guest:_kcorectl_guests' ;;
+        measure)
+            _arguments $common \
+                '(-o --output)'{-o,--output}'[write reference values]:file:_files' \
+                '(-k --kernel)'{-k,--kernel}'[arm64 Image]:file:_files' \
+                '(-i --initrd)'{-i,--initrd}'[initrd]:file:_files' \
+                '(-a --append)'{-a,--append}'[kernel command line]:line:' \
+                '(-m --memory)'{-m,--memory}'[private memory]:size:' \
+                '(-c --vcpus)'{-c,--vcpus}'[number of vCPUs]:number:' \
+                '--early-console[early kernel messages]' '--hash[of the measurement]:algorithm:(sha256 sha512)' \
+                '(-p --platform)'{-p,--platform}'[identity document]:file:_files' '--kcore[kcore.bin]:file:_files' \
+                '1:image:_files'
+            ;;
+        verify)
+            _arguments $common \
+                '(-r --reference)'{-r,--reference}'[reference values]:file:_files' \
+                '(-n --nonce)'{-n,--nonce}'[nonce]:hex:' \
+                '(-p --platform)'{-p,--platform}'[identity document]:file:_files' \
+                "(-k --platform-key)"{-k,--platform-key}"[platform's public key]:file:_files" \
+                '--agent[kcore-agent got the token]' '--insecure[for trials]' '1:token:_files'
+            ;;
         image)
             local -a subverbs output passphrase
             subverbs=(build key sign inspect verify)
