@@ -202,6 +202,9 @@ int kci_sign(int in, struct kci_image *i, EVP_PKEY *key, int out, const struct k
  * makes a new content key. */
 int kci_seal(int in, struct kci_image *i, const uint8_t (*keys)[32], size_t n_keys, int out, const struct kci_progress *progress, struct kci_error *e);
 
+/* The recipient that is the platform with this identity document. STATE: the image is not sealed to it. */
+int kci_find_recipient(const struct kci_image *i, const uint8_t *identity, size_t size, const struct kci_recipient **ret, struct kci_error *e);
+
 /* --- build.c --- */
 
 /* A part of a file. */

@@ -7,6 +7,8 @@
 #include <openssl/hpke.h>
 #include <openssl/rand.h>
 
+#include "../attest/include/kcore-attest.h"
+
 /* What KCore binds to a key and to a page (docs/abi.md, KCORE_LAUNCH_KEY and KCORE_DATA_CREATE_SEALED). */
 #define KEY_INFO "kcore image key 1"
 #define KEY_SIZE 32
@@ -123,4 +125,24 @@ int kci_seal(int in, struct kci_image *i, const uint8_t (*keys)[32], size_t n_ke
         if (r >= 0)
                 *i = sealed;
         return r;
+}
+
+int kci_find_recipient(const struct kci_image *i, const uint8_t *identity, size_t size, const struct kci_recipient **ret, struct kci_error *e) {
+        const struct kcore_identity_claims *claims;
+        const struct kci_recipient *found = NULL;
+        struct kcore_identity *id = NULL;
+        enum kcore_attest_error error;
+
+        error = kcore_identity_parse(identity, size, &id, NULL);
+        if (error != KCORE_ATTEST_OK)
+                return kci_fail(e, KCI_ERROR_KEY, "the platform's identity can not be used: %s", kcore_attest_strerror(error));
+        claims = kcore_identity_claims(id);
+        for (size_t k = 0; k < i->n_recipients; k++)
+                if (memcmp(i->recipients[k].key, claims->sealing_key_hash, sizeof(i->recipients[k].key)) == 0)
+                        found = &i->recipients[k];
+        kcore_identity_free(id);
+        if (!found)
+                return kci_fail(e, KCI_ERROR_STATE, "it is not sealed to this platform, or to another version of its KCore");
+        *ret = found;
+        return 0;
 }

@@ -13,8 +13,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "../attest/include/kcore-attest.h"
 #include "../image/kci.h"
-#include "../kvm-patches/uapi/kcore.h"
 #include "../libkcore/guest-config.h"
 #include "../libkcore/layout.h"
 
@@ -26,6 +26,7 @@ static const char usage[] =
         "       kcorectl image build -o IMAGE.kci --uki FILE [OPTION...]\n"
         "       kcorectl image key -o KEY.pem [--encrypt]\n"
         "       kcorectl image sign IMAGE.kci --key KEY.pem [-o OUTPUT]\n"
+        "       kcorectl image seal IMAGE.kci --to X.kplat... -o OUTPUT\n"
         "       kcorectl image inspect IMAGE.kci\n"
         "       kcorectl image verify IMAGE.kci [--signer KEY.pub]\n"
         "\n"
@@ -55,6 +56,11 @@ static const char usage[] =
         "      --key FILE             private key, PEM, Ed25519\n"
         "      --passphrase-file FILE what opens it; asked for otherwise\n"
         "  -o, --output FILE          default: the image is replaced\n"
+        "seal:\n"
+        "      --to FILE              a platform's identity; up to 64 times\n"
+        "      --root HEX             what every platform's chain must begin with: SHA-256\n"
+        "                             of the root key, as \"seal\" shows it\n"
+        "  -o, --output FILE          the sealed image\n"
         "verify:\n"
         "      --signer FILE          public key, PEM, that must have signed it\n"
         "\n"
@@ -62,6 +68,10 @@ static const char usage[] =
 
 struct arguments {
         const char *image;
+        const char *to[KCI_RECIPIENTS_MAX];
+        size_t n_to;
+        uint8_t root[32];
+        bool has_root;
         const char *output, *uki, *kernel, *initrd, *append, *name, *key, *passphrase_file, *signer;
         struct kci_input input;
         uint8_t id[32];
@@ -423,13 +433,84 @@ static int verb_sign(struct arguments *a) {
         return r < 0 ? image_error(a->image, r, &e) : show(output, out.fd, &i);
 }
 
-/* --- inspect --- */
+/* --- seal --- */
 
 static const char *hex(char *buf, const uint8_t *data, size_t n) {
         for (size_t i = 0; i < n; i++)
                 snprintf(buf + 2 * i, 3, "%02x", data[i]);
         return buf;
 }
+
+/* The sealing key of an identity whose chain is good. */
+static int read_platform(const struct arguments *a, const char *path, uint8_t ret[static 32]) {
+        const struct kcore_identity_claims *claims;
+        struct kcore_attest_detail detail = {};
+        struct kcore_identity *id = NULL;
+        enum kcore_attest_error error;
+        uint8_t data[KCORE_IDENTITY_MAX + 1];
+        _cleanup_close_ int fd = -EBADF;
+        char root[65], code[129];
+        ssize_t n;
+        int r;
+
+        r = open_input(path, &fd);
+        if (r != 0)
+                return r;
+        n = read(fd, data, sizeof(data));
+        if (n < 0)
+                return open_error(path, -errno);
+        error = kcore_identity_parse(data, (size_t) n, &id, &detail);
+        if (error == KCORE_ATTEST_OK)
+                error = kcore_identity_verify(id, &detail);
+        if (error != KCORE_ATTEST_OK) {
+                kcore_identity_free(id);
+                return report_error(
+                                EXIT_INVALID, "Image.platform",
+                                error == KCORE_ATTEST_NO_CHAIN ?
+                                "Nobody vouches for a platform whose firmware hands no DICE chain over: nothing is sealed to it." : NULL,
+                                "%s: %s%s%s", path, kcore_attest_strerror(error), *detail.where ? ": " : "", detail.where);
+        }
+        claims = kcore_identity_claims(id);
+        hex(root, claims->root, sizeof(claims->root));
+        if (a->has_root && memcmp(claims->root, a->root, sizeof(a->root)) != 0)
+                r = report_error(EXIT_INVALID, "Image.platform", NULL, "%s: its chain begins with another root: %s", path, root);
+        else if (!context.json)
+                printf("%s: %s, code %.16s..., root %s%s\n", path, *claims->component ? claims->component : "KCore",
+                       hex(code, claims->code_hash, sizeof(claims->code_hash)), root,
+                       a->has_root ? "" : " (not compared: --root)");
+        memcpy(ret, claims->sealing_key, 32);
+        kcore_identity_free(id);
+        return r;
+}
+
+static int verb_seal(struct arguments *a) {
+        _cleanup_(kci_output_done) struct kci_output out = KCI_OUTPUT_INIT;
+        struct kci_progress p = progress("Sealing");
+        uint8_t keys[KCI_RECIPIENTS_MAX][32];
+        _cleanup_close_ int in = -EBADF;
+        struct kci_error e = {};
+        struct kci_image i;
+        int r;
+
+        if (a->n_to == 0)
+                return usage_error("image", "seal needs the identity of a platform (--to)");
+        if (!a->output)
+                return usage_error("image", "seal needs the name of the sealed image (--output)");
+        r = read_image(a->image, &in, &i);
+        for (size_t k = 0; r == 0 && k < a->n_to; k++)
+                r = read_platform(a, a->to[k], keys[k]);
+        if (r != 0)
+                return r;
+        secrets_begin();
+        r = kci_output_open(&out, a->output, 0666, &e);
+        r = r < 0 ? r : kci_seal(in, &i, (const uint8_t (*)[32]) keys, a->n_to, out.fd, &p, &e);
+        progress_done(&p);
+        secrets_end();
+        r = r < 0 ? r : kci_output_commit(&out, true, &e);
+        return r < 0 ? image_error(a->image, r, &e) : show(a->output, out.fd, &i);
+}
+
+/* --- inspect --- */
 
 /* What the device tree of a plain image tells the kernel. NULL if it can not be told. */
 static char *command_line(int fd, const struct kci_image *i) {
@@ -512,7 +593,7 @@ static int describe(int fd, const struct kci_image *i, sd_json_variant **ret) {
                         SD_JSON_BUILD_PAIR_UNSIGNED("vcpus", i->vcpus),
                         SD_JSON_BUILD_PAIR_UNSIGNED("memory", i->memory),
                         SD_JSON_BUILD_PAIR_UNSIGNED("ipaBits", i->s2sz),
-                        SD_JSON_BUILD_PAIR_STRING("hash", i->hash_algo == KCORE_HASH_SHA512 ? "sha512" : "sha256"),
+                        SD_JSON_BUILD_PAIR_STRING("hash", i->hash_algo == KCORE_MEASURE_SHA512 ? "sha512" : "sha256"),
                         SD_JSON_BUILD_PAIR_UNSIGNED("entry", i->entry),
                         SD_JSON_BUILD_PAIR_UNSIGNED("x0", i->x0),
                         SD_JSON_BUILD_PAIR_CONDITION(!!line, "commandLine", SD_JSON_BUILD_STRING(line)),
@@ -525,7 +606,7 @@ static int describe(int fd, const struct kci_image *i, sd_json_variant **ret) {
                                         i->is_signed, "signerDigest", SD_JSON_BUILD_STRING(hex(digest_hex, digest, sizeof(digest)))),
                         SD_JSON_BUILD_PAIR_CONDITION(
                                         i->is_signed, "measurement",
-                                        SD_JSON_BUILD_STRING(hex(rim, i->rim, i->hash_algo == KCORE_HASH_SHA512 ? 64 : 32))),
+                                        SD_JSON_BUILD_STRING(hex(rim, i->rim, i->hash_algo == KCORE_MEASURE_SHA512 ? 64 : 32))),
                         SD_JSON_BUILD_PAIR_BOOLEAN("sealed", kci_is_sealed(i)),
                         SD_JSON_BUILD_PAIR_CONDITION(!!recipients, "recipients", SD_JSON_BUILD_VARIANT(recipients)));
 }
@@ -690,7 +771,7 @@ static int parse_version(const char *s, uint64_t *ret) {
 
 enum {
         OPT_NAME = 256, OPT_EARLY, OPT_HASH, OPT_SHARED, OPT_VERSION, OPT_DEBUG, OPT_SNAPSHOTS, OPT_ID,
-        OPT_KEY, OPT_ENCRYPT, OPT_PASSPHRASE, OPT_SIGNER,
+        OPT_KEY, OPT_ENCRYPT, OPT_PASSPHRASE, OPT_SIGNER, OPT_TO, OPT_ROOT,
 };
 
 /* Which verbs know an option: letters as in subverbs[]. */
@@ -698,10 +779,10 @@ static const struct {
         int option;
         const char *verbs;
 } allowed[] = {
-        { 'o', "bks" }, { 'u', "b" }, { 'k', "b" }, { 'i', "b" }, { 'a', "b" }, { 'm', "b" }, { 'c', "b" },
+        { 'o', "bkse" }, { 'u', "b" }, { 'k', "b" }, { 'i', "b" }, { 'a', "b" }, { 'm', "b" }, { 'c', "b" },
         { OPT_NAME, "b" }, { OPT_EARLY, "b" }, { OPT_HASH, "b" }, { OPT_SHARED, "b" }, { OPT_VERSION, "b" },
         { OPT_DEBUG, "b" }, { OPT_SNAPSHOTS, "b" }, { OPT_ID, "b" }, { OPT_KEY, "s" }, { OPT_ENCRYPT, "k" },
-        { OPT_PASSPHRASE, "ks" }, { OPT_SIGNER, "v" },
+        { OPT_PASSPHRASE, "ks" }, { OPT_SIGNER, "v" }, { OPT_TO, "e" }, { OPT_ROOT, "e" },
 };
 
 static const struct subverb {
@@ -713,6 +794,7 @@ static const struct subverb {
         { "build",   'b', false, verb_build   },
         { "key",     'k', false, verb_key     },
         { "sign",    's', true,  verb_sign    },
+        { "seal",    'e', true,  verb_seal    },
         { "inspect", 'i', true,  verb_inspect },
         { "verify",  'v', true,  verb_image_verify  },
 };
@@ -735,7 +817,7 @@ static int parse_build_option(int c, struct arguments *a) {
         case OPT_HASH:
                 if (!streq(optarg, "sha256") && !streq(optarg, "sha512"))
                         return usage_error("image", "--hash takes sha256 or sha512");
-                in->hash_algo = streq(optarg, "sha512") ? KCORE_HASH_SHA512 : KCORE_HASH_SHA256;
+                in->hash_algo = streq(optarg, "sha512") ? KCORE_MEASURE_SHA512 : KCORE_MEASURE_SHA256;
                 break;
         case OPT_SHARED:
                 if (parse_size(optarg, &n) < 0 || n == 0 || n % KCI_PAGE != 0)
@@ -776,6 +858,8 @@ static int parse_options(int argc, char **argv, const struct subverb *v, struct 
                 { "encrypt", no_argument, NULL, OPT_ENCRYPT },
                 { "passphrase-file", required_argument, NULL, OPT_PASSPHRASE },
                 { "signer", required_argument, NULL, OPT_SIGNER },
+                { "to", required_argument, NULL, OPT_TO },
+                { "root", required_argument, NULL, OPT_ROOT },
                 { "json", no_argument, NULL, 'j' },
                 { "help", no_argument, NULL, 'h' },
                 {}
@@ -800,6 +884,16 @@ static int parse_options(int argc, char **argv, const struct subverb *v, struct 
                 case OPT_ENCRYPT: a->encrypt = true; break;
                 case OPT_PASSPHRASE: a->passphrase_file = optarg; break;
                 case OPT_SIGNER: a->signer = optarg; break;
+                case OPT_TO:
+                        if (a->n_to >= ELEMENTSOF(a->to))
+                                return usage_error("image", "an image is sealed to at most %d platforms", KCI_RECIPIENTS_MAX);
+                        a->to[a->n_to++] = optarg;
+                        break;
+                case OPT_ROOT:
+                        if (parse_id(optarg, a->root) < 0)
+                                return usage_error("image", "--root takes 64 hexadecimal digits");
+                        a->has_root = true;
+                        break;
                 case 'j': context.json = true; break;
                 case 'h':
                         fputs(usage, stdout);
@@ -827,7 +921,7 @@ int verb_image(int argc, char **argv) {
                         .initrd.fd = -EBADF,
                         .memory = GUEST_MEMORY_DEFAULT,
                         .vcpus = GUEST_VCPUS_DEFAULT,
-                        .hash_algo = KCORE_HASH_SHA256,
+                        .hash_algo = KCORE_MEASURE_SHA256,
                         .policy.min_version = MIN_VERSION_DEFAULT,
                 },
         };
@@ -843,6 +937,6 @@ int verb_image(int argc, char **argv) {
                         r = parse_options(argc - 1, argv + 1, &subverbs[i], &a);
                         return r >= 0 ? r : subverbs[i].run(&a);
                 }
-        return argc < 2 ? usage_error("image", "image needs a verb: build, key, sign, inspect or verify") :
+        return argc < 2 ? usage_error("image", "image needs a verb: build, key, sign, seal, inspect or verify") :
                 usage_error("image", "there is no verb \"image %s\"", argv[1]);
 }

@@ -7,6 +7,8 @@ import hmac
 import struct
 
 import cbor2
+from cryptography.exceptions import InvalidTag  # noqa: F401
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -253,18 +255,42 @@ def file_of(header, data):
 
 # --- identity documents ---
 
-def cose_key_ed25519(public):
-    return encode({1: 1, 3: -8, -1: 6, -2: public})
+class Platform:
+    """A machine with KCore. seed: its number; chain: does its firmware hand one over?"""
+
+    def __init__(self, seed=1, chain=True):
+        keys = [hashlib.sha512(bytes([seed, n])).digest()[:32] for n in range(4)]
+        self.uds, self.dice = (Ed25519PrivateKey.from_private_bytes(k) for k in keys[:2])
+        self.attestation = ec.derive_private_key(int.from_bytes(keys[2]), ec.SECP384R1())
+        self.sealing = X25519PrivateKey.from_private_bytes(keys[3])
+        self.chain = chain
+
+    @staticmethod
+    def cose_key(key):
+        public = key.public_key()
+        if isinstance(public, ec.EllipticCurvePublicKey):
+            n = public.public_numbers()
+            return {1: 2, -1: 2, -2: n.x.to_bytes(48), -3: n.y.to_bytes(48)}
+        return {1: 1, -1: 6 if isinstance(public, Ed25519PublicKey) else 4, -2: raw(public)}
+
+    def certificate(self, issuer_key, issuer, subject, key, usage, more=None):
+        payload = encode({1: issuer, 2: subject, -4670552: encode(self.cose_key(key)), -4670553: bytes([usage])} | (more or {}))
+        return [encode(EDDSA), {}, payload, issuer_key.sign(to_be_signed(encode(EDDSA), payload))]
+
+    def root(self):
+        return hashlib.sha256(encode(self.cose_key(self.uds))).hexdigest()
+
+    def document(self):
+        boot = {-4670545: hashlib.sha512(b"kcore.bin").digest(), -4670551: b"\1",
+                -4670548: encode({-70002: "kcore", -70003: "1.0", -70005: 1})}
+        chain = [self.cose_key(self.uds), self.certificate(self.uds, "rom", "kcore", self.dice, 0x20, boot)]
+        return encode({1: chain if self.chain else [], 2: self.certificate(self.dice, "kcore", "platform", self.attestation, 0x01),
+                       3: self.certificate(self.dice, "kcore", "sealing", self.sealing, 0x10), 4: 0x3000 if self.chain else 0x6003})
 
 
-def cose_key_x25519(public):
-    return encode({1: 1, -1: 4, -2: public})
-
-
-def certificate(issuer_key, issuer, subject, subject_key, usage=b"\x20", code_hash=None):
-    claims = {1: issuer, 2: subject, -4670552: subject_key, -4670553: usage, -4670551: b"\x01"}
-    if code_hash is not None:
-        claims[-4670545] = code_hash
-        claims[-4670548] = encode({-70002: "kcore", -70003: "1.0", -70005: 1})
-    payload, protected = encode(claims), encode(EDDSA)
-    return cbor2.CBORTag(18, [protected, {}, payload, issuer_key.sign(to_be_signed(protected, payload))])
+if __name__ == "__main__":
+    # kci.py FILE KEY: an identity document and its sealing key, for tests in other languages.
+    import pathlib
+    import sys
+    pathlib.Path(sys.argv[1]).write_bytes(Platform().document())
+    pathlib.Path(sys.argv[2]).write_bytes(raw(Platform().sealing))

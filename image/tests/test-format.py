@@ -316,6 +316,116 @@ class Made(Base):
         self.assertEqual(p.wait(), 0)
 
 
+class Sealed(Base):
+    """What KCore does with an image, by kci.py."""
+
+    def setUp(self):
+        super().setUp()
+        self.plain = self.build("-c", "2", "-m", "2G")
+        self.key()
+        self.ok("sign", self.plain, "--key", self.path("key.pem"))
+        self.platforms = [kci.Platform(n) for n in (1, 2, 3)]
+        for n, p in enumerate(self.platforms):
+            self.path(f"{n}.kplat", p.document())
+
+    def seal(self, *platforms, name="s.kci", image=None):
+        args = [a for p in platforms for a in ("--to", self.path(f"{p}.kplat"))]
+        out = self.ok("seal", image or self.plain, "-o", self.path(name), *args)
+        return kci.Image(self.path(name).read_bytes()), out
+
+    def test_seal(self):
+        plain = kci.Image(self.plain.read_bytes())
+        sealed, out = self.seal(0, 1)
+        self.assertIn(self.platforms[0].root(), out)
+        self.assertEqual(len(sealed.header[3][1]), 2)
+        self.assertEqual((sealed.manifest, sealed.block, sealed.sign1), (plain.manifest, plain.block, plain.sign1))
+        kci.check_signatures(sealed)
+        pages = [p for k in range(3) for p in plain.pages(k)]
+        for p in self.platforms[:2]:
+            opened = list(kci.open_pages(sealed, p.sealing))
+            self.assertEqual(opened, pages)
+            self.assertEqual(kci.measure(sealed, opened), sealed.block[0x90:0xD0])
+        with self.assertRaises(KeyError):
+            kci.content_key(sealed, self.platforms[2].sealing)
+        self.assertFalse({page for _, page in pages} & {sealed.data[n:n + kci.PAGE] for n in range(0, len(sealed.data), kci.PAGE)} - {bytes(kci.PAGE)})
+        self.assertNotIn(b"console=ttyAMA0", sealed.data)
+
+        out = self.ok("verify", self.path("s.kci"), "--signer", self.path("key.pem.pub"))
+        self.assertIn("only the platform can check them", out)
+        d = json.loads(self.ok("inspect", self.path("s.kci"), "--json"))
+        self.assertEqual(d["recipients"], [hashlib.sha256(kci.raw(p.sealing)).hexdigest() for p in self.platforms[:2]])
+        self.assertNotIn("commandLine", d)
+
+    def test_other_keys_each_time(self):
+        a, b = self.seal(0, name="1.kci")[0], self.seal(0, name="2.kci")[0]
+        self.assertNotEqual(kci.content_key(a, self.platforms[0].sealing), kci.content_key(b, self.platforms[0].sealing))
+        self.assertNotEqual(a.header[3][1][0][1], b.header[3][1][0][1])
+
+    def test_what_kcore_refuses(self):
+        """The binding: nothing opens anywhere but where it was put."""
+        me = self.platforms[0].sealing
+        a, b = self.seal(0, name="1.kci")[0], self.seal(0, name="2.kci")[0]
+
+        def refused(data):
+            with self.assertRaises(kci.InvalidTag):
+                list(kci.open_pages(kci.Image(bytes(data)), me))
+
+        at, tags, _ = a.places[0]
+        for where in (at, at + 5000, tags, tags + 17, a.places[2][0]):
+            data = bytearray(a.data)
+            data[where] ^= 1
+            refused(data)
+        swapped = bytearray(a.data)  # two pages, tags and all
+        swapped[at:at + 8192] = a.data[at + 4096:at + 8192] + a.data[at:at + 4096]
+        swapped[tags:tags + 32] = a.data[tags + 16:tags + 32] + a.data[tags:tags + 16]
+        refused(swapped)
+        replayed = bytearray(a.data)  # a page of another sealing of the same image
+        replayed[at:at + 4096] = b.data[at:at + 4096]
+        replayed[tags:tags + 16] = b.data[tags:tags + 16]
+        refused(replayed)
+        header = bytearray(a.data)  # its key instead
+        ct = a.header[3][1][0][2]
+        where = header.index(ct)
+        header[where:where + 48] = b.header[3][1][0][2]
+        refused(header)
+        policy = bytearray(a.data)  # another policy with the same key
+        where = a.data.index(a.block)
+        policy[where + 0x28] ^= 1
+        refused(policy)
+
+    def test_many(self):
+        for n in range(64):
+            self.path(f"{n}.kplat", kci.Platform(100 + n).document())
+        sealed, _ = self.seal(*range(64))
+        list(kci.open_pages(sealed, kci.Platform(163).sealing))
+        r = run("seal", self.plain, "-o", self.path("x"), *[a for n in range(65) for a in ("--to", self.path(f"{n % 64}.kplat"))])
+        self.assertEqual(r.returncode, 2)
+
+    def test_refused(self):
+        to = ["--to", self.path("0.kplat"), "-o", self.path("x.kci")]
+        self.assertIn("same", self.refused("duplicate", "seal", self.plain, *to, "--to", self.path("0.kplat")))
+        self.seal(0)
+        self.assertIn("sealed already", self.refused("state", "seal", self.path("s.kci"), *to))
+        self.assertIn("sealed", self.refused("state", "sign", self.path("s.kci"), "--key", self.path("key.pem")))
+        self.assertIn("not signed", self.refused("state", "seal", self.build(name="unsigned.kci"), *to))
+        bad = bytearray(self.plain.read_bytes())
+        bad[-5000] ^= 1
+        self.assertIn("initrd", self.refused("digest", "seal", self.path("bad.kci", bytes(bad)), *to))
+        self.assertFalse(self.path("x.kci").exists())
+
+        good = self.platforms[0].document()
+        for name, data in (("chain", kci.Platform(1, chain=False).document()), ("cut", good[:-1]), ("long", good + b"\0"), ("empty", b""),
+                           ("huge", bytes(9000)), ("zero", bytes(100)), ("signature", good.replace(b"kcore", b"kcorf")),
+                           ("other", good[:200] + self.platforms[1].document()[200:])):
+            m = self.refused("platform", "seal", self.plain, "-o", self.path("x.kci"), "--to", self.path(name, data))
+            self.assertIn(name, m)
+        self.ok("seal", self.plain, *to, "--root", self.platforms[0].root())
+        self.assertIn("another root", self.refused("platform", "seal", self.plain, *to, "--root", self.platforms[1].root()))
+        for args in (["-o", "x"], ["--to", "x"], [*to, "--root", "ab"]):
+            self.assertEqual(run("seal", self.plain, *args).returncode, 2, args)
+        self.assertEqual(run("seal", self.plain, "--to", self.path("none"), "-o", self.path("x")).returncode, 8)
+
+
 class Wrong(Base):
     """Files of this module's own making. First: it makes good ones."""
 

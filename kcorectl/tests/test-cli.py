@@ -254,8 +254,8 @@ class Documents(unittest.TestCase):
         self.assertIn("--kernel", self.complete("kcorectl launch --"))
         self.assertEqual(self.complete("kcorectl launch --network u"), ["user"])
         self.assertEqual(self.complete("kcorectl stop --f"), ["--force"])
-        self.assertEqual(self.complete("kcorectl image si"), ["sign"])
-        self.assertEqual(self.complete("kcorectl image sign --k"), ["--key"])
+        self.assertEqual(self.complete("kcorectl image se"), ["seal"])
+        self.assertEqual(self.complete("kcorectl image seal --t"), ["--to"])
         self.assertEqual(self.complete("kcorectl image build --hash sha5"), ["sha512"])
 
     def test_shell_syntax(self):

@@ -19,7 +19,7 @@ _kcorectl() {
     [[ $verb != image ]] || ((i + 1 >= COMP_CWORD)) || sub=${COMP_WORDS[i + 1]}
 
     case $prev in
-    -r | --reference | --platform | --platform-key | --kcore | -k | --kernel | -i | --initrd | -d | --disk | --socket | -o | --output | -u | --uki | --key | --passphrase-file | --signer)
+    -r | --reference | --platform | --platform-key | --kcore | -k | --kernel | -i | --initrd | -d | --disk | --socket | -o | --output | -u | --uki | --key | --passphrase-file | --signer | --to)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         compopt -o filenames
         return
@@ -33,7 +33,7 @@ _kcorectl() {
         mapfile -t COMPREPLY < <(compgen -W 'sha256 sha512' -- "$cur")
         return
         ;;
-    --max-shared | --min-version | --image-id | --nonce) return ;;
+    --max-shared | --min-version | --image-id | --root | --nonce) return ;;
     -p)
         [[ $verb == @(measure|verify) ]] || return
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
@@ -57,19 +57,20 @@ _kcorectl() {
     log) words='--follow --json --help'; [[ $cur == -* ]] || words=$(_kcorectl_guests) ;;
     image)
         case $sub in
-        '') words='build key sign inspect verify --help' ;;
+        '') words='build key sign seal inspect verify --help' ;;
         build)
             words='--output --uki --kernel --initrd --append --memory --vcpus --name --early-console --hash
                    --max-shared --min-version --allow-debug --allow-snapshots --image-id --json --help'
             ;;
         key) words='--output --encrypt --passphrase-file --json --help' ;;
         sign) words='--key --passphrase-file --output --json --help' ;;
+        seal) words='--to --root --output --json --help' ;;
         verify) words='--signer --json --help' ;;
         *) words='--json --help' ;;
         esac
-        if [[ $cur != -* && $sub == @(sign|inspect|verify) ]]; then
+        if [[ $cur != -* && $sub == @(sign|seal|inspect|verify) ]]; then
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
-            compopt -o filenames
+            compopt -o filenames 2>/dev/null
             return
         fi
         ;;

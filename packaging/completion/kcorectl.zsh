@@ -75,7 +75,7 @@ _kcorectl() {
             ;;
         image)
             local -a subverbs output passphrase
-            subverbs=(build key sign inspect verify)
+            subverbs=(build key sign seal inspect verify)
             output=('(-o --output)'{-o,--output}'[file to make]:file:_files')
             passphrase=('--passphrase-file[file with the passphrase]:file:_files')
             if ((CURRENT == 2)); then
@@ -99,6 +99,7 @@ _kcorectl() {
                 ;;
             key) _arguments $common $output $passphrase '--encrypt[ask for a passphrase]' '*:: :' ;;
             sign) _arguments $common $output $passphrase '--key[private key]:file:_files' '*:image:_files' ;;
+            seal) _arguments $common $output '*--to[identity of a platform]:file:_files' '--root[SHA-256 of the root key]:hex:' '*:image:_files' ;;
             verify) _arguments $common '--signer[public key]:file:_files' '*:image:_files' ;;
             *) _arguments $common '*:image:_files' ;;
             esac
