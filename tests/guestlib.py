@@ -21,6 +21,22 @@ def kcorectl(server, arguments, check=True, timeout=300):
     return (json.loads(r.stdout) if r.stdout.strip() else None), r.code
 
 
+# KCORE_IDENTITY_READ of /dev/kcore: struct { __u64 buf; __u32 size, length; __u64 reserved[2]; }
+READ_IDENTITY = """
+import array, ctypes, fcntl, struct, sys
+buffer = ctypes.create_string_buffer(8192)
+arg = array.array("B", struct.pack("=QIIQQ", ctypes.addressof(buffer), 8192, 0, 0, 0))
+with open("/dev/kcore", "rb+", buffering=0) as f:
+    fcntl.ioctl(f, 3 << 30 | 32 << 16 | 0xC4 << 8 | 0x88, arg)
+sys.stdout.buffer.write(buffer.raw[:struct.unpack("=QIIQQ", arg)[2]])
+"""
+
+
+def read_identity(server):
+    """KCore's identity document."""
+    return server.run("python3 -", input=READ_IDENTITY, text=False).stdout
+
+
 def memory_in_use(server):
     """What KCore keeps from the host: delegated granules and realms."""
     core = kcorectl(server, "status")[0]["core"]
@@ -106,4 +122,5 @@ def launch(server, name, arguments, timeout=300):
     return json.loads(r.stdout) if r.stdout.strip() else None
 
 
-__all__ = ["Console", "GuestError", "kcorectl", "kserv", "launch", "memory_in_use", "tiny_image"]
+__all__ = ["Console", "GuestError", "kcorectl", "kserv", "launch", "memory_in_use", "read_identity",
+           "tiny_image"]

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Take one protection after the other out of the core: a test or the fuzzer must notice each.
 
-usage: mutants.py [NUMBER...]        (in the source tree; needs gcc, cmocka, libcrypto; minutes)
+usage: mutants.py [NUMBER...]        (in the source tree; needs gcc, cmocka, libcrypto, the toolbox's
+                                    sources of HACL*; minutes)
 
 Each mutant replaces one piece of text in one file of hyp/core.  Survivors are
 missing tests.  A piece that is no longer found counts as a survivor, too.
 """
+import os
 import pathlib
 import subprocess
 import sys
@@ -18,6 +20,8 @@ exit rmi""".split()
 TESTS = "granule rtt realm data rec vgic vtimer psci rsi exit rmi".split()
 FLAGS = ["-std=gnu17", "-O1"] + [f"-I{HYP / d}" for d in ("core", "include", "mach", "sim")]
 FUZZ = ["40000", "3"]
+SOURCES = pathlib.Path(os.environ.get("KCORE_SOURCES", "/usr/src/kcore"))
+HACL_NSS = "Chacha20 Chacha20Poly1305_32 Curve25519_51 Ed25519 P384 Poly1305_32".split()
 
 # What is wrong with it, file, text, its replacement.
 MUTANTS = [
@@ -132,16 +136,45 @@ MUTANTS = [
     ('the configuration goes to no page', 'rsi',
      '\tif (page.result == IPA_OK) {\n\t\trsi_config_write',
      '\tif (page.result != IPA_EMPTY) {\n\t\trsi_config_write'),
+    ('a token goes past the end of its page', 'rsi',
+     ' || size > GRANULE_SIZE - offset) {',
+     ') {'),
+    ('a token buffer outside the protected half', 'rsi',
+     '\treturn protected;',
+     '\treturn protected || ipa != 0;'),
+    ('a token that nobody asked for', 'rsi',
+     '\tif (state == TOKEN_NONE) {\n\t\treturn RSI_ERROR_STATE;\n\t}\n',
+     ''),
+    ('a token is fetched twice', 'rsi',
+     '\t\trec_set_token_state(rec, TOKEN_NONE);\n\t\tstatus = RSI_SUCCESS;',
+     '\t\tstatus = RSI_SUCCESS;'),
+    ('a new token starts where the last one stopped', 'rsi',
+     '\trec_set_token_done(rec, 0);\n',
+     ''),
     ('a host call is answered twice', 'rsi',
      '\trec_set_host_call(rec, 0);\n',
      ''),
 ]
 
 
-def compile_to(directory, name, source):
+def compile_to(directory, name, source, *more):
     target = directory / f"{name}.o"
-    subprocess.run(["gcc", *FLAGS, "-w", "-c", source, "-o", target], check=True)
+    subprocess.run(["gcc", *FLAGS, *more, "-w", "-c", source, "-o", target], check=True)
     return target
+
+
+def compile_trusted(directory):
+    """Identity, tokens and cryptography, which the simulator shares with the hardware: name -> object."""
+    sha2 = SOURCES / "python3.13" / "Modules" / "_hacl"
+    nss = SOURCES / "nss" / "nss" / "lib" / "freebl" / "verified"
+    include = ["-DHACL_CAN_COMPILE_UINT128=1", f"-I{HYP}/crypto/hacl"]
+    include_sha2 = [*include, f"-I{sha2}", f"-I{sha2}/include"]
+    include_nss = [*include, f"-I{nss}", f"-I{nss}/karamel/include", f"-I{nss}/karamel/krmllib/dist/minimal"]
+    files = [(f, []) for f in sorted((HYP / "attest").glob("*.c"))]
+    files += [(f, include_sha2) for f in (sha2 / "Hacl_Hash_SHA2.c", HYP / "crypto" / "sha2.c")]
+    files += [(f, include_nss) for f in sorted((HYP / "crypto").glob("*.c")) if f.name != "sha2.c"]
+    files += [(nss / f"Hacl_{name}.c", include_nss) for name in HACL_NSS]
+    return {f"{f.stem}_trusted": compile_to(directory, f"{f.stem}_trusted", f, *more) for f, more in files}
 
 
 def link(program, objects, *libraries):
@@ -172,6 +205,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         directory = pathlib.Path(name)
         core = {c: compile_to(directory, c + "_core", HYP / "core" / f"{c}.c") for c in CORE}
+        core |= compile_trusted(directory)
         common = {t: compile_to(directory, t, HYP / "tests" / f"test_{t}.c") for t in TESTS}
         common["fuzz"] = compile_to(directory, "fuzz", HYP / "tests" / "fuzz.c")
         common["util"] = compile_to(directory, "util", HYP / "tests" / "util.c")

@@ -57,7 +57,7 @@ static void vendor(void **state)
 	static const uint8_t uid[16] = { 0xb1, 0xc0, 0xa0, 0xe4, 0x5d, 0x43, 0x4f, 0x7a,
 					 0x9a, 0x51, 0x4b, 0x43, 0x6f, 0x72, 0x65, 0x01 };
 	uint64_t x[4] = { r.x0, r.x1, r.x2, r.x3 };
-	uint64_t ns = page();
+	uint64_t ns = page(), total;
 
 	(void)state;
 	for (unsigned i = 0; i < 16; i++)
@@ -81,6 +81,24 @@ static void vendor(void **state)
 	assert_int_equal(r.x0, RMI_SUCCESS);
 	assert_int_equal(r.x1, 4);
 	assert_int_equal(r.x2, 104);
+
+	EXPECT(RMI_ERROR_INPUT, KCORE_IDENTITY_READ, SIM_DRAM, 0);
+	EXPECT(RMI_ERROR_INPUT, KCORE_IDENTITY_READ, ns + 8, 0);
+	EXPECT(RMI_ERROR_INPUT, KCORE_IDENTITY_READ, dpage(), 0);
+	r = CALL(KCORE_IDENTITY_READ, ns, 0);
+	assert_int_equal(r.x0, RMI_SUCCESS);
+	assert_true(r.x2 > 300 && r.x2 <= 8192 && r.x1 == (r.x2 < 4096 ? r.x2 : 4096));
+	total = r.x2;
+	sim_write(ns, 0, 0x55);
+	for (uint64_t past = total; past != 0; past = past == total ? total + 1 : past == total + 1 ? ALL_ONES : 0) {
+		r = CALL(KCORE_IDENTITY_READ, ns, past);
+		assert_int_equal(r.x0, RMI_SUCCESS);
+		assert_int_equal(r.x1, 0);
+		assert_int_equal(r.x2, total);
+	}
+	assert_int_equal(sim_read(ns, 0), 0x55);
+	r = CALL(KCORE_IDENTITY_READ, ns, total - 3);
+	assert_int_equal(r.x1, 3);
 }
 
 int main(void)

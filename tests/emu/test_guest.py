@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A stock Debian guest runs as a realm."""
 
+import base64
 import hashlib
 import os
 
 import pytest
 
-from guestlib import Console, kcorectl, launch, memory_in_use, tiny_image
+import attestlib
+from guestlib import Console, kcorectl, launch, memory_in_use, read_identity, tiny_image
 
 # Emulation in emulation: a guest's boot takes half a minute on a quiet machine.
 GUEST_BOOT_TIMEOUT = float(os.environ.get("KCORE_GUEST_BOOT_TIMEOUT", "600"))
@@ -94,6 +96,34 @@ def test_guest_disk_keeps_what_is_written(server, guest):
     guest.run("dd if=/dev/zero of=/var/tmp/b bs=4k count=1 seek=7 conv=notrunc oflag=direct status=none")
     assert guest.run("sha256sum </var/tmp/b", timeout=300) != first
     guest.run("rm /var/tmp/a /var/tmp/b")
+
+
+def tokens(guest, cpu, challenges):
+    """Shell text: tokens for these challenges by the driver of the stock kernel, from one CPU, one a line."""
+    report = f"/sys/kernel/config/tsm/report/cpu{cpu}"
+    steps = "".join(f"echo {base64.b64encode(c).decode()} | base64 -d >{report}/inblob || exit 1; base64 -w0 {report}/outblob;"
+                    f" echo; cat {report}/generation >&2; " for c in challenges)
+    return f"taskset -c {cpu} sh -c 'mkdir {report} || exit 1; {steps} rmdir {report}' >/tmp/tokens{cpu} 2>/tmp/err{cpu}"
+
+
+def test_guest_gets_tokens_on_two_vcpus_at_once(server, guest):
+    """The stock driver (arm-cca-guest, by configfs-tsm) gets them; an implementation that is not ours verifies."""
+    identity = attestlib.Identity(read_identity(server))
+    guest.run("modprobe arm_cca_guest; mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config")
+    challenges = [[os.urandom(64) for _ in range(4)] for _ in range(2)]
+    guest.run(f"{tokens(guest, 0, challenges[0])} & {tokens(guest, 1, challenges[1])}; wait", timeout=300)
+    seen = set()
+    for cpu in (0, 1):
+        lines = guest.run(f"cat /tmp/tokens{cpu}").split()
+        assert len(lines) == len(challenges[cpu]), guest.run(f"cat /tmp/err{cpu}")
+        for challenge, line in zip(challenges[cpu], lines):
+            token = attestlib.Token(base64.b64decode(line), identity.platform)
+            token.check(identity, challenge)
+            assert token.tag == 399 and len(base64.b64decode(line)) <= 4096
+            seen.add((token.realm[44238], token.realm[44237]))
+    assert len(seen) == 1
+    assert identity.lifecycle == 0x3000
+    guest.run("rm /tmp/tokens? /tmp/err?")
 
 
 def test_guest_under_stress(server, guest):
