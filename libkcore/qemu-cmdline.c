@@ -68,14 +68,15 @@ static int control(const struct qemu_fds *fds, char ***argv) {
         return r;
 }
 
-/* Behind the last disk, so that the others keep their addresses. */
+/* Behind the last disk, so that the others keep their addresses, and where neither the network nor the first two
+ * disks have the same interrupt line (address modulo 4): each of their interrupts would cost an exit more. */
 static int agent(const struct qemu_fds *fds, char ***argv) {
         int r = 0;
 
         r = r ?: strv_extend(argv, "-chardev");
         r = r ?: strv_extendf(argv, "socket,id=agent,fd=%d,server=on,wait=off", fds->agent);
         r = r ?: strv_extend(argv, "-device");
-        r = r ?: strv_extendf(argv, "virtio-serial-pci,id=serial0,addr=%02x.0," VIRTIO_OPTIONS, GUEST_DISKS_MAX + 2);
+        r = r ?: strv_extendf(argv, "virtio-serial-pci,id=serial0,addr=%02x.0," VIRTIO_OPTIONS, ALIGN_TO(GUEST_DISKS_MAX + 2, 4));
         r = r ?: strv_extend(argv, "-device");
         r = r ?: strv_extend(argv, "virtserialport,bus=serial0.0,chardev=agent,name=" KCORE_AGENT_PORT);
         return r;

@@ -64,7 +64,7 @@ static void test_minimal(void **state _unused_) {
         /* No device but the port of the agent. */
         assert_int_equal(count(argv, "-device"), 2);
         assert_true(has(argv, "-chardev", "socket,id=agent,fd=9,server=on,wait=off"));
-        assert_true(has(argv, "-device", "virtio-serial-pci,id=serial0,addr=0e.0,disable-legacy=on,iommu_platform=on"));
+        assert_true(has(argv, "-device", "virtio-serial-pci,id=serial0,addr=10.0,disable-legacy=on,iommu_platform=on"));
         assert_true(has(argv, "-device", "virtserialport,bus=serial0.0,chardev=agent,name=org.kcore.attest.0"));
 }
 
