@@ -2,12 +2,14 @@
 """Makes CCA attestation tokens, and plays the kernel that hands them out. An implementation of its own, with
 Debian's cbor2 and cryptography."""
 
+import copy
 import hashlib
 import os
+import struct
 import threading
 
 import cbor2
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
@@ -44,6 +46,40 @@ class Platform:
             2401: bytes(8), 2395: 0x3000, 2402: "sha-256",
             2399: [{1: "KCore", 2: hashlib.sha512(b"kcore.bin").digest(), 4: "1.0", 5: bytes(32), 6: "sha-512"}],
         }
+
+    def copy(self):
+        other = copy.copy(self)
+        other.claims, other.platform = dict(self.claims), dict(self.platform)
+        return other
+
+    def pem(self):
+        return self.cpak.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+    def add_policy(self, **changes):
+        """A launch policy (docs/abi.md): 0x90 bytes, and the digest of its signer's key."""
+        f = {"flags": 0, "max_vcpus": 4, "max_private": 1 << 18, "max_shared": 1 << 10, "min_version": 1, **changes}
+        self.claims[POLICY] = (struct.pack("<8Q", 0x31434B4C45524F43, 1, f["flags"], f["max_vcpus"], f["max_private"],
+                                           f["max_shared"], f["min_version"], 0)[:0x38] + b"\x11" * 32).ljust(0x90, b"\0")
+        self.claims[SIGNER] = hashlib.sha256(b"the tenant's key").digest()
+
+    def reference(self):
+        """The reference values that the realm as it is meets."""
+        c = self.platform[2399][0]
+        r = {"version": 1,
+             "platform": {
+                 "profile": self.platform[265], "implementationId": self.platform[2396].hex(),
+                 "instanceId": self.platform[256].hex(), "configuration": self.platform[2401].hex(), "lifecycle": self.platform[2395],
+                 "softwareComponents": [{"type": c[1], "version": c[4], "measurement": c[2].hex(), "signerId": c[5].hex()}]},
+             "realm": {
+                 "profile": self.claims[265], "personalizationValue": self.claims[44235].hex(), "hashAlgorithm": self.claims[44236],
+                 "initialMeasurement": self.claims[44238].hex(), "extensibleMeasurements": [m.hex() for m in self.claims[44239]]}}
+        if POLICY in self.claims:
+            _, _, flags, vcpus, private, shared, version = struct.unpack_from("<7Q", self.claims[POLICY])
+            r["realm"]["policySigner"] = self.claims[SIGNER].hex()
+            r["realm"]["policy"] = {"debug": bool(flags & 1), "snapshots": bool(flags & 2), "maxVcpus": vcpus,
+                                    "maxPrivateGranules": private, "maxSharedGranules": shared, "minVersion": version,
+                                    "imageId": self.claims[POLICY][0x38:0x58].hex()}
+        return r
 
     def token(self, challenge):
         return cbor2.dumps(cbor2.CBORTag(399, {

@@ -72,12 +72,15 @@ class Tls:
             b = x509.CertificateBuilder().subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
             b = b.issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)])).public_key(public.public_key())
             b = b.serial_number(x509.random_serial_number()).not_valid_before(begin).not_valid_after(end)
+            b = b.add_extension(x509.SubjectKeyIdentifier.from_public_key(public.public_key()), False)
+            b = b.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), False)
             for e, critical in extensions:
                 b = b.add_extension(e, critical)
             return b.sign(ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
         self.ca, self.certificate, self.key = directory / "ca.pem", directory / "certificate.pem", directory / "key.pem"
-        self.ca.write_bytes(certificate("Test CA", "Test CA", ca_key, [(x509.BasicConstraints(True, None), True)]))
+        self.ca.write_bytes(certificate("Test CA", "Test CA", ca_key, [
+            (x509.BasicConstraints(True, None), True), (x509.KeyUsage(False, False, False, False, False, True, True, False, False), True)]))
         self.certificate.write_bytes(certificate("localhost", "Test CA", key, [
             (x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("10.0.2.2"))]), False)]))
         self.key.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
