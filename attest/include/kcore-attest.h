@@ -213,7 +213,7 @@ KCORE_ATTEST_PUBLIC const char *kcore_lifecycle_name(uint16_t lifecycle);
 
 /* ---- Identity ------------------------------------------------------------------------------------------- */
 
-#define KCORE_IDENTITY_MAX 8192 /* bytes */
+#define KCORE_IDENTITY_MAX 8192u /* bytes */
 
 /* What an identity document (KCORE_IDENTITY_READ, files *.kplat) says. */
 struct kcore_identity_claims {
