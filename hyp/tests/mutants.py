@@ -17,7 +17,7 @@ import tempfile
 HYP = pathlib.Path(__file__).resolve().parent.parent
 CORE = """granule hostmem s2tt rtt measure launch realm data rec vgic vtimer psci rsi
 exit rmi""".split()
-TESTS = "granule rtt realm data rec vgic vtimer psci rsi exit rmi".split()
+TESTS = "granule rtt launch realm data rec vgic vtimer psci rsi exit rmi".split()
 FLAGS = ["-std=gnu17", "-O1"] + [f"-I{HYP / d}" for d in ("core", "include", "mach", "sim")]
 FUZZ = ["40000", "3"]
 SOURCES = pathlib.Path(os.environ.get("KCORE_SOURCES", "/usr/src/kcore"))
@@ -154,6 +154,51 @@ MUTANTS = [
     ('a host call is answered twice', 'rsi',
      '\trec_set_host_call(rec, 0);\n',
      ''),
+    ('a policy that nobody signed', 'launch',
+     '\tif (!ok) {\n\t\treturn KCORE_ERROR_SIGNATURE;\n\t}\n',
+     ''),
+    ('a second policy', 'launch',
+     ' && has_policy == 0',
+     ' && has_policy < 2'),
+    ('a policy for a realm with pages', 'launch',
+     ' && private == 0 && shared == 0',
+     ' && private < 9 && shared < 9'),
+    ('a policy that is not measured', 'launch',
+     '\tmeasure_policy(rd);\n',
+     ''),
+    ('a signer who is not measured', 'measure',
+     '\t\thash_put(DESC_BODY + MEAS_WORDS + i, word);\n',
+     '\t\thash_put(DESC_BODY + MEAS_WORDS, 0);\n'),
+    ('a key for a realm that can be anything', 'launch',
+     '\tif (!ok) {\n\t\treturn KCORE_ERROR_POLICY;\n\t}\n\t/* Is it sealed',
+     '\t/* Is it sealed'),
+    ('a realm runs with another RIM', 'realm',
+     '\tif (!ok) {\n\t\treturn KCORE_ERROR_RIM;\n\t}\n',
+     ''),
+    ('the content key stays', 'realm',
+     '\tlaunch_forget_key(rd);\n',
+     ''),
+    ('a sealed page without a key', 'data',
+     ' && (s.sealed == 0 || has_key != 0)',
+     ' && (s.sealed < 2 || has_key != 0)'),
+    ('a page that does not open', 'data',
+     '\tif (!ok) {\n\t\treturn KCORE_ERROR_SEAL;\n\t}\n',
+     ''),
+    ('a page more than allowed', 'data',
+     '\treturn private < max;',
+     '\treturn private <= max;'),
+    ('a page that is gone counts', 'data',
+     '\tdata_add_private(rd, ~0UL);\n',
+     ''),
+    ('more host pages than allowed', 'rtt',
+     'shared + pages > max',
+     'shared > max'),
+    ("a table's host pages count when it is gone", 'rtt',
+     '\t\t\trtt_add_shared(rd, 0UL - pages);\n',
+     ''),
+    ('a REC more than allowed', 'rec',
+     'if (index >= max) {',
+     'if (index > max) {'),
 ]
 
 
@@ -189,11 +234,11 @@ def noticed(directory, core, common):
     """The tests that fail with these objects of the core."""
     found = []
     program = directory / "program"
-    link(program, [common["fuzz"], common["sim"], *core], "-lcrypto")
+    link(program, [common["fuzz"], common["tenant"], common["sim"], *core], "-lcrypto")
     if fails([program, *FUZZ]):
         found.append("fuzz")
     for test in TESTS:
-        link(program, [common[test], common["util"], common["sim"], *core], "-lcmocka", "-lcrypto")
+        link(program, [common[test], common["util"], common["tenant"], common["sim"], *core], "-lcmocka", "-lcrypto")
         if fails([program]):
             found.append(test)
     return found
@@ -208,6 +253,7 @@ def main():
         core |= compile_trusted(directory)
         common = {t: compile_to(directory, t, HYP / "tests" / f"test_{t}.c") for t in TESTS}
         common["fuzz"] = compile_to(directory, "fuzz", HYP / "tests" / "fuzz.c")
+        common["tenant"] = compile_to(directory, "tenant", HYP / "tests" / "tenant.c")
         common["util"] = compile_to(directory, "util", HYP / "tests" / "util.c")
         common["sim"] = compile_to(directory, "sim", HYP / "sim" / "sim.c")
         if noticed(directory, core.values(), common):
