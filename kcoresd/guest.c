@@ -290,11 +290,12 @@ static int launch_progress(Guest *g, uint64_t wait_usec, char **ret_reason) {
         if (r < 0)
                 return 1;
         if (s.error < 0) {
+                const char *refusal = kcore_launch_refusal(&s);
                 char rmi[64] = "";
 
                 if (s.rmi_command != 0)
                         snprintf(rmi, sizeof(rmi), " (RMI command 0x%04" PRIx32 " answered %" PRIu32 ")", s.rmi_command, s.rmi_status);
-                if (asprintf(ret_reason, "the realm could not be made or run: %s%s%s", strerror(-s.error), rmi,
+                if (asprintf(ret_reason, "the realm could not be made or run: %s%s%s", refusal ?: strerror(-s.error), rmi,
                              s.error == -ENOMEM ? "; too little memory is free or may be locked" : "") < 0)
                         *ret_reason = NULL;
                 return -EIO;

@@ -31,6 +31,33 @@ int kcore_launch_segment(int fd, int memfd, uint64_t ipa, uint64_t length) {
         return ioctl(fd, KCORE_LAUNCH_SEGMENT, &s) < 0 ? -errno : 0;
 }
 
+int kcore_launch_policy(int fd, const uint8_t block[static KCORE_LAUNCH_BLOCK_SIZE]) {
+        struct kcore_launch_block b = { .address = (uintptr_t) block };
+
+        return ioctl(fd, KCORE_LAUNCH_POLICY, &b) < 0 ? -errno : 0;
+}
+
+int kcore_launch_key(int fd, const uint8_t enc[static 32], const uint8_t ct[static 48]) {
+        struct kcore_launch_key k = {};
+
+        memcpy(k.enc, enc, sizeof(k.enc));
+        memcpy(k.ct, ct, sizeof(k.ct));
+        return ioctl(fd, KCORE_LAUNCH_KEY, &k) < 0 ? -errno : 0;
+}
+
+int kcore_launch_segment_sealed(int fd, int memfd, uint64_t offset, uint64_t ipa, uint64_t length, uint64_t tags) {
+        struct kcore_launch_segment s = {
+                .memfd = memfd,
+                .flags = KCORE_SEGMENT_MEASURED | KCORE_SEGMENT_SEALED,
+                .offset = offset,
+                .ipa = ipa,
+                .length = length,
+                .tags = tags,
+        };
+
+        return ioctl(fd, KCORE_LAUNCH_SEGMENT, &s) < 0 ? -errno : 0;
+}
+
 int kcore_launch_status(int fd, struct kcore_launch_status *ret) {
         *ret = (struct kcore_launch_status) {};
         return ioctl(fd, KCORE_LAUNCH_STATUS, ret) < 0 ? -errno : 0;
@@ -60,6 +87,32 @@ int kcore_counter_read(int fd, uint32_t index, uint64_t *ret) {
                 return -errno;
         *ret = c.value;
         return 0;
+}
+
+int kcore_identity_read(int fd, uint8_t buf[static KCORE_IDENTITY_MAX]) {
+        struct kcore_identity_read r = {
+                .buf = (uintptr_t) buf,
+                .size = KCORE_IDENTITY_MAX,
+        };
+
+        if (ioctl(fd, KCORE_IDENTITY_READ, &r) < 0)
+                return -errno;
+        return r.length > KCORE_IDENTITY_MAX ? -EPROTO : (int) r.length;
+}
+
+const char *kcore_launch_refusal(const struct kcore_launch_status *s) {
+        switch (s->rmi_command == 0 ? 0 : s->rmi_status & 0xff) {
+        case 16:
+                return "the launch policy forbids it";
+        case 17:
+                return "the launch policy is not signed by the key that it names";
+        case 18:
+                return "key or pages are not sealed for this machine, image and address, or were altered";
+        case 19:
+                return "what was loaded is not what the launch policy expects";
+        default:
+                return NULL;
+        }
 }
 
 const char *kcore_launch_state_to_string(uint32_t state) {

@@ -6,6 +6,8 @@
  *
  *   open("/dev/kcore", O_RDWR)      nothing exists yet
  *   KCORE_LAUNCH_CONFIG             memory, vCPUs, entry registers   (once)
+ *   KCORE_LAUNCH_POLICY             what the tenant signed          (once, or not)
+ *   KCORE_LAUNCH_KEY                key of sealed segments          (once, or not)
  *   KCORE_LAUNCH_SEGMENT            payload, one call per segment    (0..KCORE_MAX_SEGMENTS)
  *   -> hand the fd to QEMU: -add-fd fd=N,set=S -accel kvm,device=/dev/fdset/S
  *   KVM_CREATE_VM                   once: yields a realm's VM fd and freezes the launch
@@ -22,8 +24,9 @@
  * memory was donated, no realm was made.  Afterwards the realm lives as long
  * as its VM and vCPU descriptors do, whatever happens to this file.
  *
- * Opening the device with O_RDONLY gives KCORE_SYS_INFO and KCORE_LOG_READ
- * only; every other ioctl then fails with EBADF.
+ * Opening the device with O_RDONLY gives KCORE_SYS_INFO, KCORE_LOG_READ,
+ * KCORE_COUNTER_READ and KCORE_IDENTITY_READ only; every other ioctl then fails
+ * with EBADF.
  *
  * All structures have fixed layout and no implicit padding; they are the same
  * for 32 and 64 bit user space.  Reserved fields must be zero on input
@@ -44,7 +47,7 @@
  * FIGETBSZ = 2) catches it. */
 #define KCORE_IOC_MAGIC		0xC4
 
-#define KCORE_API_VERSION	1
+#define KCORE_API_VERSION	2
 
 #define KCORE_MAX_SEGMENTS	32
 #define KCORE_MAX_VCPUS		512
@@ -95,6 +98,37 @@ struct kcore_launch_config {
 #define KCORE_LAUNCH_CONFIG	_IOW(KCORE_IOC_MAGIC, 0x81, struct kcore_launch_config)
 
 /*
+ * KCORE_LAUNCH_POLICY: the launch block that the realm's tenant signed (see
+ * docs/abi.md of KCore): limits on vCPUs and memory, the RIM that is expected.
+ * KCore checks and enforces it, when the realm is made and from then on; it is
+ * part of the RIM.  What KCore finds wrong with it is in KCORE_LAUNCH_STATUS.
+ * A realm that needs more pages than max_private or max_shared allow ends.
+ *
+ * EINVAL: not configured yet.  EBUSY: there is a policy or a segment already, or
+ * the VM.
+ */
+struct kcore_launch_block {
+	__u64 address;		/* in user space, of KCORE_LAUNCH_BLOCK_SIZE bytes */
+	__u64 reserved[3];
+};					/* 32 bytes */
+#define KCORE_LAUNCH_BLOCK_SIZE	0x130u
+#define KCORE_LAUNCH_POLICY	_IOW(KCORE_IOC_MAGIC, 0x86, struct kcore_launch_block)
+
+/*
+ * KCORE_LAUNCH_KEY: the key of the sealed segments, itself encrypted (HPKE) to
+ * the sealing key of this machine's KCore, for this policy, which must expect a
+ * RIM.
+ *
+ * EINVAL: no policy yet.  EBUSY: there is a key or a segment already, or the VM.
+ */
+struct kcore_launch_key {
+	__u8  enc[32];
+	__u8  ct[48];
+	__u64 reserved[6];
+};					/* 128 bytes */
+#define KCORE_LAUNCH_KEY	_IOW(KCORE_IOC_MAGIC, 0x87, struct kcore_launch_key)
+
+/*
  * KCORE_LAUNCH_SEGMENT: payload.  The bytes [offset, offset + length) of the
  * memfd are copied to [ipa, ipa + length) when the realm is made; the last
  * page is filled with zeroes.  The kernel keeps a reference to the memfd: the
@@ -106,7 +140,10 @@ struct kcore_launch_config {
  *
  * EINVAL: not configured yet; ipa not a multiple of 4096; length 0; segment
  * not inside private RAM; offset not a multiple of 4096; offset + length beyond
- * the end of the file; unknown flag; not a memfd or not sealed.
+ * the end of the file; unknown flag; not a memfd or not sealed; of a segment
+ * with KCORE_SEGMENT_SEALED: no key yet, not MEASURED, length not a multiple of
+ * 4096, tags not a multiple of 16 or beyond the end of the file; of another:
+ * tags not 0.
  * EEXIST: overlaps an earlier segment.  ENOSPC: KCORE_MAX_SEGMENTS reached.
  * EBUSY: the VM exists already.  EBADF: bad memfd.
  */
@@ -116,10 +153,14 @@ struct kcore_launch_segment {
 	__u64 offset;		/* in the memfd */
 	__u64 ipa;
 	__u64 length;		/* bytes */
-	__u64 reserved[4];
+	__u64 tags;		/* SEALED: where in the memfd the tags are, 16 bytes
+				 * for each page, in order */
+	__u64 reserved[3];
 };					/* 64 bytes */
 #define KCORE_SEGMENT_MEASURED	(1u << 0)	/* content goes into the RIM; without
 						 * it only address and order do */
+#define KCORE_SEGMENT_SEALED	(1u << 1)	/* encrypted pages: KCore opens each with
+						 * the launch's key as it loads it */
 #define KCORE_LAUNCH_SEGMENT	_IOW(KCORE_IOC_MAGIC, 0x82, struct kcore_launch_segment)
 
 /*
@@ -129,10 +170,15 @@ struct kcore_launch_segment {
  *
  * The kernel does not know the realm initial measurement (RIM): KCore computes
  * it and tells it to the realm alone (RSI).  It can be predicted from config
- * and segments, in this order: REALM_CREATE; one INIT_RIPAS over RAM in the
- * largest steps the start tables and 2 MiB level 2 entries allow (see
- * docs/abi.md); each page of each segment by DATA_CREATE in call order;
- * REC_CREATE of vCPU 0 (runnable), then the others (not runnable).
+ * and segments, in this order: REALM_CREATE; the policy, if there is one; one
+ * INIT_RIPAS over RAM in the largest steps the start tables and 2 MiB level 2
+ * entries allow (see docs/abi.md); each page of each segment by DATA_CREATE in
+ * call order, of a sealed one as if it were not; REC_CREATE of vCPU 0 (runnable), then the others (not runnable).
+ *
+ * Of a launch that KCore refuses, error and rmi_status say why, rmi_command at
+ * which step: EACCES, 16: the policy forbids it; EKEYREJECTED, 17: the block's
+ * signature is wrong; EBADMSG, 18: key or page not sealed for this machine,
+ * image or address, or altered; EPERM, 19: the RIM is not the one expected.
  */
 struct kcore_launch_status {
 	__u32 state;		/* KCORE_LAUNCH_* below */
@@ -190,5 +236,21 @@ struct kcore_counter_read {
 	__u64 reserved[2];
 };					/* 32 bytes */
 #define KCORE_COUNTER_READ	_IOWR(KCORE_IOC_MAGIC, 0x85, struct kcore_counter_read)
+
+/*
+ * KCORE_IDENTITY_READ: KCore's identity document (see docs/abi.md of KCore): its
+ * certificate chain and its public keys, in CBOR. It is no secret.
+ *
+ * ENOSPC: the buffer is too small; length says what is needed. EOPNOTSUPP: this
+ * KCore has none.
+ */
+struct kcore_identity_read {
+	__u64 buf;		/* in: user address */
+	__u32 size;		/* in: its size, KCORE_IDENTITY_MAX is enough */
+	__u32 length;		/* out: of the document */
+	__u64 reserved[2];
+};					/* 32 bytes */
+#define KCORE_IDENTITY_MAX	8192u
+#define KCORE_IDENTITY_READ	_IOWR(KCORE_IOC_MAGIC, 0x88, struct kcore_identity_read)
 
 #endif /* _UAPI_LINUX_KCORE_H */
