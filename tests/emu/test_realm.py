@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Realms in KVM, without a distribution: realm/vmm.c is the host's first process and runs realm/guest.c, through
-/dev/kcore, in all the ways that matter: several vCPUs, huge and small pages, several at once, killed, refused."""
+/dev/kcore, in all the ways that matter: several vCPUs, huge and small pages, several at once, killed, refused,
+sealed. The tenant of a sealed one is realm/tenant.c."""
 
 import os
 import pathlib
@@ -26,11 +27,14 @@ def initrd(tmp_path_factory):
     src = HERE / "realm"
     root = out / "root"
     (root / "dev").mkdir(parents=True)
+    attest = [ROOT / "attest" / name for name in ("measure.c", "error.c")]
     flags = ["-Wall", "-Wextra", "-Werror"]
     guest = ["-O1", "-ffreestanding", "-fno-stack-protector", "-mgeneral-regs-only", "-mstrict-align", "-fno-pic",
              "-mno-outline-atomics"]
     for command in (
-            [CROSS + "gcc", *flags, "-static", "-O1", "-pthread", src / "vmm.c", "-o", root / "init"],
+            # libcrypto notes that a static program cannot look up names; none are
+            [CROSS + "gcc", *flags, "-static", "-O1", "-pthread", "-I", ROOT / "attest" / "include", src / "vmm.c",
+             src / "tenant.c", *attest, "-o", root / "init", "-Wl,--no-warnings", "-lcrypto", "-lz", "-lzstd"],
             [CROSS + "gcc", "-c", src / "start.S", "-o", out / "start.o"],
             [CROSS + "gcc", *flags, *guest, "-c", src / "guest.c", "-o", out / "guest.o"],
             [CROSS + "ld", "--no-warn-rwx-segments", "-T", src / "guest.lds", out / "start.o", out / "guest.o",

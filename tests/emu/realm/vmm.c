@@ -27,6 +27,7 @@
 
 #include "../../../kvm-patches/uapi/kcore.h"
 #include "steps.h"
+#include "tenant.h"
 
 #define RAM_SIZE 0x4000000UL
 #define SHARED_BIT (1UL << 32)
@@ -426,7 +427,7 @@ static void bad_segments(int fd)
 	BAD(EBADF, memfd, 1000);
 	BAD(EINVAL, memfd, open("/guest.bin", O_RDONLY));
 	BAD(EINVAL, memfd, payload(F_SEAL_SHRINK, &good.length));
-	BAD(EINVAL, flags, 2);
+	BAD(EINVAL, flags, 4);
 	BAD(EINVAL, offset, 1);
 	BAD(EINVAL, offset, 1UL << 40);
 	BAD(EINVAL, offset, ~0xFFFUL);
@@ -437,7 +438,8 @@ static void bad_segments(int fd)
 	BAD(EINVAL, length, 0);
 	BAD(EINVAL, length, ~0UL);
 	BAD(EINVAL, length, 2 << 20);
-	BAD(EINVAL, reserved[3], 1);
+	BAD(EINVAL, reserved[2], 1);
+	BAD(EINVAL, tags, 16);
 	must(ioctl(fd, KCORE_LAUNCH_SEGMENT, &good), "KCORE_LAUNCH_SEGMENT");
 	BAD(EEXIST, ipa, RAM_BASE + 4096);
 #undef BAD
@@ -521,6 +523,341 @@ static void meddling(void)
 		die("the realm did not go on");
 }
 
+/* ---- Policies and sealed pages -------------------------------------------------------------------------------- */
+
+/* The public sealing key of this machine's KCore: the one X25519 key (crv 4: x) of its identity document. */
+static void sealing_key(int fd, uint8_t key[32])
+{
+	static const uint8_t crv_x[] = { 0x20, 0x04, 0x21, 0x58, 0x20 };
+	uint8_t document[KCORE_IDENTITY_MAX], *at;
+	struct kcore_identity_read r = { .buf = (uintptr_t)document, .size = sizeof(document) };
+
+	must(ioctl(fd, KCORE_IDENTITY_READ, &r), "KCORE_IDENTITY_READ");
+	at = memmem(document, r.length, crv_x, sizeof(crv_x));
+	if (!at || document + r.length - at < (ptrdiff_t)sizeof(crv_x) + 32)
+		die("no sealing key in the identity of KCore");
+	memcpy(key, at + sizeof(crv_x), 32);
+}
+
+static struct image image_of(unsigned int vcpus)
+{
+	static uint8_t plain[1 << 20];
+	int from = must(open("/guest.bin", O_RDONLY), "guest.bin"), fd = must(open("/dev/kcore", O_RDONLY), "/dev/kcore");
+	size_t size = (size_t)must(read(from, plain, sizeof(plain)), "read");
+	struct kcore_launch_config config = config_of(vcpus);
+	uint8_t platform[32];
+	struct image m;
+
+	close(from);
+	sealing_key(fd, platform);
+	close(fd);
+	image_make(&m, &config, plain, (size + 4095) & ~4095UL, platform);
+	return m;
+}
+
+static int memfd_of(const void *data, size_t size)
+{
+	int fd = must(memfd_create("payload", MFD_ALLOW_SEALING), "memfd_create");
+
+	if (must(write(fd, data, size), "write") != (int)size)
+		die("short write");
+	must(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK), "F_ADD_SEALS");
+	return fd;
+}
+
+/* Launch an image and run it to its end, however that comes. */
+static struct kcore_launch_status launch_image(struct vm *vm, const struct image *m, int advice)
+{
+	struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
+	struct kcore_launch_block block = { .address = (uintptr_t)m->block };
+	struct kcore_launch_segment segment = {
+		.memfd = memfd_of(m->sealed, m->pages * (4096 + 16)), .ipa = RAM_BASE, .length = 4096 * m->pages,
+		.flags = KCORE_SEGMENT_MEASURED | KCORE_SEGMENT_SEALED, .tags = 4096 * m->pages,
+	};
+
+	setrlimit(RLIMIT_MEMLOCK, &all);
+	vm->vcpus = m->config.vcpus;
+	vm->launch = must(open("/dev/kcore", O_RDWR | O_CLOEXEC), "/dev/kcore");
+	must(ioctl(vm->launch, KCORE_LAUNCH_CONFIG, &m->config), "KCORE_LAUNCH_CONFIG");
+	must(ioctl(vm->launch, KCORE_LAUNCH_POLICY, &block), "KCORE_LAUNCH_POLICY");
+	must(ioctl(vm->launch, KCORE_LAUNCH_KEY, &m->key), "KCORE_LAUNCH_KEY");
+	must(ioctl(vm->launch, KCORE_LAUNCH_SEGMENT, &segment), "KCORE_LAUNCH_SEGMENT");
+	close(segment.memfd);
+	vm->fd = must(ioctl(vm->launch, KVM_CREATE_VM, 0), "KVM_CREATE_VM");
+	map_memory(vm, advice);
+	make_vcpus(vm);
+	run(vm);
+	return status_of(vm);
+}
+
+static void a_sealed_image(unsigned int vcpus, int advice)
+{
+	struct image m = image_of(vcpus);
+	struct vm vm = { 0 };
+	struct kcore_launch_status s = launch_image(&vm, &m, advice);
+
+	if (!vm.done || vm.error || s.error || s.state != KCORE_LAUNCH_DEAD)
+		die("done %d, KVM_RUN errno %d, error %d, command %x, status %x", vm.done, vm.error, s.error,
+		    s.rmi_command, s.rmi_status);
+}
+
+/* Also: the guest shares a page and a block, and the policy has room for a block and a page. */
+static void sealed_image(void)
+{
+	a_sealed_image(1, MADV_HUGEPAGE);
+}
+
+static void sealed_image_eight_vcpus(void)
+{
+	a_sealed_image(8, MADV_NOHUGEPAGE);
+}
+
+static void alter_form(struct image *m)
+{
+	image_put(m, BLOCK_MAGIC, 0);
+	image_sign(m);
+}
+
+static void alter_version(struct image *m)
+{
+	image_put(m, BLOCK_MIN_VERSION, ~0UL);
+	image_sign(m);
+}
+
+static void alter_signature(struct image *m)
+{
+	m->block[BLOCK_SIGNATURE + 40] ^= 1;
+}
+
+static void alter_signed(struct image *m)
+{
+	m->block[BLOCK_MAX_SHARED] ^= 1;
+}
+
+static void alter_no_rim(struct image *m)
+{
+	memset(m->block + BLOCK_RIM, 0, 64);
+	image_sign(m);
+	image_wrap(m);
+}
+
+static void alter_key(struct image *m)
+{
+	m->key.ct[0] ^= 1;
+}
+
+static void alter_platform(struct image *m)
+{
+	memset(m->platform, 9, 32);
+	image_wrap(m);
+}
+
+/* The tenant's own policy, but not the one that the key was wrapped for. */
+static void alter_policy(struct image *m)
+{
+	image_put(m, BLOCK_MAX_SHARED, 1000);
+	image_sign(m);
+}
+
+static void alter_page(struct image *m)
+{
+	m->sealed[4096 + 5] ^= 0x80;
+}
+
+static void swap(uint8_t *a, uint8_t *b, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		uint8_t byte = a[i];
+
+		a[i] = b[i];
+		b[i] = byte;
+	}
+}
+
+static void alter_order(struct image *m)
+{
+	swap(m->sealed, m->sealed + 4096, 4096);
+	swap(IMAGE_TAGS(m), IMAGE_TAGS(m) + 16, 16);
+}
+
+static void alter_tag(struct image *m)
+{
+	IMAGE_TAGS(m)[16 * m->pages - 1] ^= 1;
+}
+
+/* Pages of another image under the same key. */
+static void alter_image(struct image *m)
+{
+	struct image other = *m;
+
+	other.block[BLOCK_IMAGE_ID] ^= 1;
+	image_encrypt(&other);
+}
+
+static void alter_rim(struct image *m)
+{
+	m->block[BLOCK_RIM + 31] ^= 1;
+	image_sign(m);
+	image_wrap(m);
+}
+
+static void alter_entry(struct image *m)
+{
+	m->config.entry_regs[7] = 1;
+}
+
+static void alter_vcpus(struct image *m)
+{
+	image_put(m, BLOCK_MAX_VCPUS, 1);
+	m->config.vcpus = 2;
+	image_measure(m);
+	image_sign(m);
+	image_wrap(m);
+}
+
+static void alter_memory(struct image *m)
+{
+	image_put(m, BLOCK_MAX_PRIVATE, 3);
+	image_measure(m);
+	image_sign(m);
+	image_wrap(m);
+}
+
+static const struct refusal {
+	const char *what;
+	void (*alter)(struct image *m);
+	int error;
+	uint32_t command, status;
+} refusals[] = {
+	{ "malformed block", alter_form, EIO, 0x4b07, 1 },
+	{ "newer KCore wanted", alter_version, EACCES, 0x4b07, 16 },
+	{ "bad signature", alter_signature, EKEYREJECTED, 0x4b07, 17 },
+	{ "altered block", alter_signed, EKEYREJECTED, 0x4b07, 17 },
+	{ "no RIM expected", alter_no_rim, EACCES, 0x4b08, 16 },
+	{ "altered key", alter_key, EBADMSG, 0x4b08, 18 },
+	{ "key for another machine", alter_platform, EBADMSG, 0x4b08, 18 },
+	{ "key for another policy", alter_policy, EBADMSG, 0x4b08, 18 },
+	{ "altered page", alter_page, EBADMSG, 0x4b09, 18 },
+	{ "pages in another order", alter_order, EBADMSG, 0x4b09, 18 },
+	{ "altered tag", alter_tag, EBADMSG, 0x4b09, 18 },
+	{ "pages of another image", alter_image, EBADMSG, 0x4b09, 18 },
+	{ "too many pages", alter_memory, EACCES, 0x4b09, 16 },
+	{ "too many vCPUs", alter_vcpus, EACCES, 0x015a, 16 },
+	{ "another RIM", alter_rim, EPERM, 0x0157, 19 },
+	{ "another entry", alter_entry, EPERM, 0x0157, 19 },
+};
+
+static void refuse(const struct refusal *r)
+{
+	struct image m = image_of(1);
+	struct vm vm = { 0 };
+	struct kcore_launch_status s;
+
+	r->alter(&m);
+	s = launch_image(&vm, &m, MADV_HUGEPAGE);
+	if (vm.done || vm.error != r->error || s.error != -r->error || s.rmi_command != r->command ||
+	    s.rmi_status != r->status || s.state != KCORE_LAUNCH_DEAD)
+		die("%s: done %d, KVM_RUN errno %d, error %d, command %x, status %x, state %u", r->what, vm.done, vm.error,
+		    s.error, s.rmi_command, s.rmi_status, s.state);
+	if (s.pages_donated || s.pages_shared || s.pages_meta || s.blocks_2m)
+		die("%s: pages are left", r->what);
+	printf("refused: %s\n", r->what);
+}
+
+static bool all_returned(void);
+
+static void refused_images(void)
+{
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+		pid_t child = fork();
+
+		if (!child) {
+			refuse(&refusals[i]);
+			_exit(0);
+		}
+		wait_ok(child);
+		if (!all_returned())
+			die("%s: granules are missing", refusals[i].what);
+	}
+}
+
+/* A limit that is met only when the guest runs: for the VMM a fault that cannot be resolved. */
+static void limited_memory(void)
+{
+	struct image m = image_of(1);
+	struct vm vm = { 0 };
+	struct kcore_launch_status s;
+
+	image_put(&m, BLOCK_MAX_PRIVATE, m.pages + 1000);
+	image_measure(&m);
+	image_sign(&m);
+	image_wrap(&m);
+	s = launch_image(&vm, &m, MADV_HUGEPAGE);
+	if (vm.done || vm.error != EFAULT || s.error != -EACCES || s.rmi_command != 0x0154 || s.rmi_status != 16 ||
+	    s.pages_donated != m.pages + 1000)
+		die("done %d, KVM_RUN errno %d, error %d, command %x, status %x, %llu pages", vm.done, vm.error, s.error,
+		    s.rmi_command, s.rmi_status, s.pages_donated);
+}
+
+static void bad_policies(void)
+{
+	int fd = must(open("/dev/kcore", O_RDWR | O_CLOEXEC), "/dev/kcore");
+	int reader = must(open("/dev/kcore", O_RDONLY | O_CLOEXEC), "/dev/kcore");
+	struct image m = image_of(1);
+	struct kcore_launch_block block = { .address = (uintptr_t)m.block }, b = block;
+	struct kcore_launch_key k = m.key;
+	struct kcore_launch_segment good = {
+		.memfd = memfd_of(m.sealed, m.pages * (4096 + 16)), .ipa = RAM_BASE, .length = 4096 * m.pages,
+		.flags = KCORE_SEGMENT_MEASURED | KCORE_SEGMENT_SEALED, .tags = 4096 * m.pages,
+	}, s;
+	struct kcore_identity_read identity = { .size = 16, .buf = (uintptr_t)&s };
+
+	refused(ENOSPC, reader, KCORE_IDENTITY_READ, &identity, "small buffer");
+	if (identity.length <= 16 || identity.length > KCORE_IDENTITY_MAX)
+		die("length of the identity: %u", identity.length);
+	identity.reserved[1] = 1;
+	refused(EINVAL, reader, KCORE_IDENTITY_READ, &identity, "reserved");
+	identity = (struct kcore_identity_read){ .size = KCORE_IDENTITY_MAX, .buf = 8 };
+	refused(EFAULT, reader, KCORE_IDENTITY_READ, &identity, "bad buffer");
+
+	refused(EBADF, reader, KCORE_LAUNCH_POLICY, &block, "policy by a reader");
+	refused(EBADF, reader, KCORE_LAUNCH_KEY, &m.key, "key by a reader");
+	refused(EINVAL, fd, KCORE_LAUNCH_POLICY, &block, "policy without a configuration");
+	refused(EINVAL, fd, KCORE_LAUNCH_KEY, &m.key, "key without a configuration");
+	must(ioctl(fd, KCORE_LAUNCH_CONFIG, &m.config), "KCORE_LAUNCH_CONFIG");
+	refused(EINVAL, fd, KCORE_LAUNCH_KEY, &m.key, "key without a policy");
+	b.reserved[2] = 1;
+	refused(EINVAL, fd, KCORE_LAUNCH_POLICY, &b, "policy, reserved");
+	b = (struct kcore_launch_block){ .address = 8 };
+	refused(EFAULT, fd, KCORE_LAUNCH_POLICY, &b, "policy, bad pointer");
+	must(ioctl(fd, KCORE_LAUNCH_POLICY, &block), "KCORE_LAUNCH_POLICY");
+	refused(EBUSY, fd, KCORE_LAUNCH_POLICY, &block, "second policy");
+	refused(EINVAL, fd, KCORE_LAUNCH_SEGMENT, &good, "sealed segment without a key");
+	k.reserved[5] = 1;
+	refused(EINVAL, fd, KCORE_LAUNCH_KEY, &k, "key, reserved");
+	must(ioctl(fd, KCORE_LAUNCH_KEY, &m.key), "KCORE_LAUNCH_KEY");
+	refused(EBUSY, fd, KCORE_LAUNCH_KEY, &m.key, "second key");
+#define BAD(field, v) do { s = good; s.field = (v); refused(EINVAL, fd, KCORE_LAUNCH_SEGMENT, &s, #field " " #v); } while (0)
+	BAD(flags, KCORE_SEGMENT_SEALED);
+	BAD(flags, KCORE_SEGMENT_MEASURED);
+	BAD(flags, 7);
+	BAD(length, good.length - 1);
+	BAD(tags, good.tags + 8);
+	BAD(tags, good.tags + 16);
+	BAD(tags, ~15UL);
+	BAD(reserved[0], 1);
+#undef BAD
+	must(ioctl(fd, KCORE_LAUNCH_SEGMENT, &good), "KCORE_LAUNCH_SEGMENT");
+	close(fd);
+
+	fd = must(open("/dev/kcore", O_RDWR | O_CLOEXEC), "/dev/kcore");
+	must(ioctl(fd, KCORE_LAUNCH_CONFIG, &m.config), "KCORE_LAUNCH_CONFIG");
+	good.flags = 0;
+	good.tags = 0;
+	must(ioctl(fd, KCORE_LAUNCH_SEGMENT, &good), "KCORE_LAUNCH_SEGMENT");
+	refused(EBUSY, fd, KCORE_LAUNCH_POLICY, &block, "policy after a segment");
+}
+
 /* ---- The first process ---------------------------------------------------------------------------------------- */
 
 static const struct scenario {
@@ -539,6 +876,11 @@ static const struct scenario {
 	{ "bad-launches", bad_launches },
 	{ "a-plain-vm", a_plain_vm },
 	{ "meddling", meddling },
+	{ "sealed-image", sealed_image },
+	{ "sealed-image-eight-vcpus", sealed_image_eight_vcpus },
+	{ "refused-images", refused_images },
+	{ "limited-memory", limited_memory },
+	{ "bad-policies", bad_policies },
 };
 
 /* Granules that are not the host's, and realms: 0 and 0 once the last process of a realm is gone. */
