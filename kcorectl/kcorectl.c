@@ -12,7 +12,7 @@ static const struct verb {
         const char *name, *arguments, *summary;
         int (*run)(int argc, char **argv);
 } verbs[] = {
-        { "launch", "--kernel IMAGE [OPTION...]", "Launch a guest", verb_launch },
+        { "launch", "IMAGE.kci [OPTION...]", "Launch a guest", verb_launch },
         { "list", "", "List guests", verb_list },
         { "show", "GUEST", "Show one guest", verb_show },
         { "console", "GUEST", "Attach to a guest's serial console", verb_console },

@@ -9,36 +9,45 @@
 #include <sys/ioctl.h>
 #include <time.h>
 
+#include "../image/kci.h"
 #include "../libkcore/guest-config.h"
 #include "../libkcore/io.kcore.Manager.h"
 #include "../libkcore/memfd.h"
 
 static const char usage[] =
-        "usage: kcorectl launch --kernel IMAGE [OPTION...]\n"
+        "usage: kcorectl launch IMAGE.kci [OPTION...]\n"
+        "       kcorectl launch --kernel IMAGE [OPTION...]\n"
         "\n"
         "Launches a guest that this host can not look into, and returns when it runs.\n"
+        "\n"
+        "IMAGE.kci, which \"kcorectl image\" makes, has kernel, initrd, command line, memory\n"
+        "and vCPUs in it. Without one:\n"
         "\n"
         "  -k, --kernel IMAGE         arm64 Linux Image, not compressed\n"
         "  -i, --initrd FILE          its initrd\n"
         "  -a, --append LINE          the kernel's command line\n"
-        "  -d, --disk PATH[,ro]       raw disk image or block device; up to 12 times\n"
         "  -m, --memory SIZE          private memory, as 512M or 2G (default 512M)\n"
         "  -c, --vcpus N              virtual CPUs (default 1)\n"
+        "      --early-console        kernel messages from the first instruction on\n"
+        "\n"
+        "With and without:\n"
+        "\n"
+        "  -d, --disk PATH[,ro]       raw disk image or block device; up to 12 times\n"
         "  -n, --network NET          none (default), user, or tap:INTERFACE\n"
         "  -p, --publish HOST:GUEST   forward a TCP port of 127.0.0.1; with --network user\n"
         "      --name NAME            the guest's name (default guest-N)\n"
         "      --uuid UUID            its UUID (default random)\n"
-        "      --early-console        kernel messages from the first instruction on\n"
         "      --console              attach to the console; Ctrl-] leaves\n"
         "      --wait                 return when the guest has ended\n"
         "  -j, --json                 machine-readable output\n"
         "\n"
-        "Files are opened here, with your rights; kernel and initrd are copied and may\n"
-        "change afterwards.\n";
+        "Files are opened here, with your rights; image, kernel and initrd are copied and\n"
+        "may change afterwards.\n";
 
 struct arguments {
         struct guest_config config;
-        const char *kernel, *initrd;
+        const char *image, *kernel, *initrd;
+        bool shaped; /* something was said that is the image's business */
         bool console, wait;
 };
 
@@ -112,7 +121,8 @@ static int parse(int argc, char **argv, struct arguments *a) {
         uint64_t n;
         int c, r = 0;
 
-        while (r == 0 && (c = getopt_long(argc, argv, "k:i:a:d:m:c:n:p:jh", options, NULL)) >= 0)
+        while (r == 0 && (c = getopt_long(argc, argv, "k:i:a:d:m:c:n:p:jh", options, NULL)) >= 0) {
+                a->shaped |= c == 'k' || c == 'i' || c == 'a' || c == 'm' || c == 'c' || c == OPT_EARLY;
                 switch (c) {
                 case 'k':
                         a->kernel = optarg;
@@ -168,12 +178,20 @@ static int parse(int argc, char **argv, struct arguments *a) {
                 default:
                         return usage_error("launch", "wrong option");
                 }
+        }
         if (r != 0)
                 return r < 0 ? EXIT_FAILED : r;
+        if (optind < argc) {
+                a->image = argv[optind++];
+                if (free_and_strdup(&g->image_path, a->image) < 0)
+                        return EXIT_FAILED;
+        }
         if (optind < argc)
                 return usage_error("launch", "unexpected argument \"%s\"", argv[optind]);
-        if (!a->kernel)
-                return usage_error("launch", "launch needs a kernel (--kernel)");
+        if (!a->image && !a->kernel)
+                return usage_error("launch", "launch needs an image, or a kernel (--kernel)");
+        if (a->image && a->shaped)
+                return usage_error("launch", "an image has its own kernel, initrd, command line, memory and vCPUs");
         if (a->console && (a->wait || context.json))
                 return usage_error("launch", "--console can not be combined with --wait or --json");
         return -1;
@@ -201,6 +219,16 @@ static void on_read(uint64_t done, uint64_t total, void *userdata) {
                 return;
         last_shown = now;
         fprintf(stderr, "\r\x1b[KReading %s: %" PRIu64 " of %" PRIu64 " MiB", (const char *) userdata, done / MIB, total / MIB);
+}
+
+static int on_check(uint64_t done, uint64_t total, void *userdata) {
+        uint64_t now = now_usec(CLOCK_MONOTONIC);
+
+        if (now - last_shown >= 100 * USEC_PER_MSEC) {
+                last_shown = now;
+                fprintf(stderr, "\r\x1b[KChecking %s: %" PRIu64 " of %" PRIu64 " MiB", (const char *) userdata, done / MIB, total / MIB);
+        }
+        return 0;
 }
 
 /* --- files --- */
@@ -232,6 +260,27 @@ static int load(const char *path, const char *what, uint64_t max, int *ret) {
         return 0;
 }
 
+/* What is wrong with an image is told here, where the caller's words for it are known; the daemon and KCore
+ * believe nobody and look for themselves. */
+static int check_image(const char *path, int fd) {
+        struct kci_progress p = { .report = show_progress ? on_check : NULL, .userdata = (void *) path };
+        struct kci_error e = {};
+        struct kci_image i;
+        char id[32];
+        int r;
+
+        r = kci_read(fd, &i, &e);
+        if (r >= 0 && i.is_signed)
+                r = kci_check_signature(&i, &e);
+        if (r >= 0)
+                r = kci_is_sealed(&i) ? kci_check_sealed(fd, &i, &e) : kci_visit(fd, &i, &p, NULL, NULL, &e);
+        if (r >= 0)
+                return 0;
+        stage_done();
+        snprintf(id, sizeof(id), "Image.%s", kci_code_to_string(e.code));
+        return report_error(e.code == KCI_ERROR_IO || e.code == KCI_ERROR_CRYPTO ? EXIT_FAILED : EXIT_INVALID, id, NULL, "%s: %s", path, e.message);
+}
+
 static int open_tap(const char *name, int *ret) {
         _cleanup_close_ int fd = -EBADF;
         struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
@@ -258,7 +307,12 @@ static int open_files(struct arguments *a) {
         struct guest_config *c = &a->config;
         int r;
 
-        r = load(a->kernel, "kernel", GUEST_KERNEL_MAX, &c->kernel_fd);
+        if (a->image) {
+                r = load(a->image, "image", GUEST_IMAGE_MAX, &c->image_fd);
+                if (r == 0)
+                        r = check_image(a->image, c->image_fd);
+        } else
+                r = load(a->kernel, "kernel", GUEST_KERNEL_MAX, &c->kernel_fd);
         if (r == 0 && a->initrd)
                 r = load(a->initrd, "initrd", GUEST_INITRD_MAX, &c->initrd_fd);
         for (size_t i = 0; r == 0 && i < c->n_disks; i++) {
@@ -317,6 +371,7 @@ static int build_parameters(sd_varlink *link, struct guest_config *c, sd_json_va
 
         r = guest_config_to_json(c, &guest);
         r = r < 0 ? r : sd_json_variant_set_field(&v, "guest", guest);
+        r = r < 0 ? r : push(link, &c->image_fd, &v, "imageFileDescriptor");
         r = r < 0 ? r : push(link, &c->kernel_fd, &v, "kernelFileDescriptor");
         r = r < 0 ? r : push(link, &c->initrd_fd, &v, "initrdFileDescriptor");
         r = r < 0 ? r : push(link, &c->tap_fd, &v, "tapFileDescriptor");

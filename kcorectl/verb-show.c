@@ -18,10 +18,14 @@ static void print_guest(sd_json_variant *g) {
         line("UUID", field_string(g, "uuid"));
         line("Memory", format_size(size, field_unsigned(g, "memory")));
         printf("%12s: %" PRIu64 "\n", "vCPUs", field_unsigned(g, "vcpus"));
-        line("Kernel", field_string(g, "kernel"));
+        if (*field_string(g, "image"))
+                line("Image", field_string(g, "image"));
+        else
+                line("Kernel", field_string(g, "kernel"));
         if (*field_string(g, "initrd"))
                 line("Initrd", field_string(g, "initrd"));
-        line("Command line", field_string(g, "append"));
+        if (!*field_string(g, "image"))
+                line("Command line", field_string(g, "append"));
         for (size_t i = 0; disks && i < sd_json_variant_elements(disks); i++) {
                 sd_json_variant *d = sd_json_variant_by_index(disks, i);
 

@@ -16,6 +16,7 @@
 #include "../libkcore/memfd.h"
 #include "../libkcore/qemu-cmdline.h"
 #include "../libkcore/io.kcore.Manager.h"
+#include "guest-image.h"
 #include "socket-util.h"
 
 #define TICK_BUSY_USEC (200 * USEC_PER_MSEC)
@@ -25,18 +26,6 @@
 #define END_WAIT_USEC (2 * USEC_PER_SEC)
 
 static void tick_soon(Guest *g, uint64_t usec);
-
-void failure_done(struct failure *f) {
-        sd_json_variant_unref(f->parameters);
-        *f = (struct failure) {};
-}
-
-#define FAIL(f, id, ...)                                                        \
-        ({                                                                      \
-                (f)->error_id = (id);                                           \
-                int _r = sd_json_buildo(&(f)->parameters, __VA_ARGS__);         \
-                _r < 0 ? _r : -EINVAL;                                          \
-        })
 
 char *guest_file(const Guest *g, const char *file) {
         char *p;
@@ -465,18 +454,6 @@ static void tick_soon(Guest *g, uint64_t usec) {
 
 /* --- launch --- */
 
-static int invalid(struct failure *f, const char *field, const char *message) {
-        return FAIL(f, ERROR_INVALID_GUEST, SD_JSON_BUILD_PAIR_STRING("field", field), SD_JSON_BUILD_PAIR_STRING("message", message));
-}
-
-static int launch_failed(struct failure *f, const char *name, const char *what, int error) {
-        _cleanup_free_ char *message = NULL;
-
-        if (asprintf(&message, "%s: %s", what, strerror(-error)) < 0)
-                return -ENOMEM;
-        return FAIL(f, ERROR_LAUNCH_FAILED, SD_JSON_BUILD_PAIR_STRING("name", name), SD_JSON_BUILD_PAIR_STRING("message", message));
-}
-
 static int check_platform(Manager *m, const struct guest_config *c, struct failure *f) {
         const struct platform_needs needs = { .memory = c->memory, .vcpus = c->vcpus };
         struct platform_facts facts;
@@ -507,11 +484,11 @@ static int check_descriptors(const struct guest_config *c, bool disk_is_block[],
                 int want = c->disks[i].read_only ? O_RDONLY : O_RDWR, flags;
 
                 if (fstat(c->disks[i].fd, &st) < 0 || (flags = fcntl(c->disks[i].fd, F_GETFL)) < 0)
-                        return invalid(f, "disks", "a disk's descriptor is missing");
+                        return fail_invalid(f, "disks", "a disk's descriptor is missing");
                 if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-                        return invalid(f, "disks", "a disk must be a file or a block device");
+                        return fail_invalid(f, "disks", "a disk must be a file or a block device");
                 if ((flags & O_ACCMODE) != want || (flags & O_PATH))
-                        return invalid(f, "disks", "a disk's descriptor is not open as readOnly says");
+                        return fail_invalid(f, "disks", "a disk's descriptor is not open as readOnly says");
                 disk_is_block[i] = S_ISBLK(st.st_mode);
         }
         if (c->network == GUEST_NETWORK_TAP) {
@@ -519,7 +496,7 @@ static int check_descriptors(const struct guest_config *c, bool disk_is_block[],
 
                 if (c->tap_fd < 0 || fstat(c->tap_fd, &st) < 0 || !S_ISCHR(st.st_mode) ||
                     ioctl(c->tap_fd, TUNGETIFF, &ifr) < 0 || !(ifr.ifr_flags & IFF_TAP))
-                        return invalid(f, "tap", "the descriptor is not an attached tap interface");
+                        return fail_invalid(f, "tap", "the descriptor is not an attached tap interface");
         }
         return 0;
 }
@@ -537,9 +514,9 @@ static int plan(const struct guest_config *c, struct guest_layout *layout, uint6
 
         r = memfd_check_sealed(c->kernel_fd, kernel_size);
         if (r < 0)
-                return invalid(f, "kernel", "the kernel must be passed as a sealed memfd");
+                return fail_invalid(f, "kernel", "the kernel must be passed as a sealed memfd");
         if (*kernel_size > GUEST_KERNEL_MAX)
-                return invalid(f, "kernel", "the kernel is larger than 256M");
+                return fail_invalid(f, "kernel", "the kernel is larger than 256M");
         n = pread(c->kernel_fd, header, sizeof(header), 0);
         r = image_header_parse(header, n < 0 ? 0 : (size_t) n, &image, &why);
         if (r < 0) {
@@ -547,19 +524,19 @@ static int plan(const struct guest_config *c, struct guest_layout *layout, uint6
 
                 if (asprintf(&message, "the kernel can not be used: %s", why) < 0)
                         return -ENOMEM;
-                return invalid(f, "kernel", message);
+                return fail_invalid(f, "kernel", message);
         }
         if (c->initrd_fd >= 0) {
                 r = memfd_check_sealed(c->initrd_fd, &initrd_size);
                 if (r < 0)
-                        return invalid(f, "initrd", "the initrd must be passed as a sealed memfd");
+                        return fail_invalid(f, "initrd", "the initrd must be passed as a sealed memfd");
                 if (initrd_size == 0 || initrd_size > GUEST_INITRD_MAX)
-                        return invalid(f, "initrd", "the initrd is empty or larger than 2G");
+                        return fail_invalid(f, "initrd", "the initrd is empty or larger than 2G");
         }
 
         r = guest_layout_plan(c->memory, &image, *kernel_size, initrd_size, GUEST_DTB_MAX, layout);
         if (r == -ENOSPC)
-                return invalid(f, "memory", "kernel, initrd and device tree do not fit into the guest's memory; give it more");
+                return fail_invalid(f, "memory", "kernel, initrd and device tree do not fit into the guest's memory; give it more");
         if (r < 0)
                 return r;
 
@@ -590,17 +567,17 @@ static int arm(Manager *m, const struct guest_config *c, const struct guest_layo
 
         fd = m->ops->launch_open();
         if (fd < 0)
-                return launch_failed(f, c->name, "can not open " KCORE_DEVICE, fd);
+                return fail_launch(f, c->name, "can not open " KCORE_DEVICE, fd);
         r = m->ops->launch_config(fd, &config);
         if (r < 0)
-                return launch_failed(f, c->name, "the kernel refuses the guest's configuration", r);
+                return fail_launch(f, c->name, "the kernel refuses the guest's configuration", r);
         r = m->ops->launch_segment(fd, c->kernel_fd, l->kernel, kernel_size);
         if (r >= 0 && c->initrd_fd >= 0)
                 r = m->ops->launch_segment(fd, c->initrd_fd, l->initrd, l->initrd_size);
         if (r >= 0)
                 r = m->ops->launch_segment(fd, dtb, l->dtb, dtb_size);
         if (r < 0)
-                return launch_failed(f, c->name, "the kernel refuses the guest's payload", r);
+                return fail_launch(f, c->name, "the kernel refuses the guest's payload", r);
         return TAKE_FD(fd);
 }
 
@@ -627,7 +604,7 @@ static int start_unit(Guest *g, const struct guest_layout *l, const bool disk_is
         console = socket_listen_unix(console_path, 0600);
         agent = socket_listen_unix(agent_path, 0600);
         if (qmp < 0 || console < 0 || agent < 0)
-                return launch_failed(f, c->name, "can not make the guest's sockets", qmp < 0 ? qmp : console < 0 ? console : agent);
+                return fail_launch(f, c->name, "can not make the guest's sockets", qmp < 0 ? qmp : console < 0 ? console : agent);
 
 #define PASS(fd, name) (q.fds[q.n_fds] = (fd), q.fd_names[q.n_fds] = (name), SD_LISTEN_FDS_START + (int) q.n_fds++)
         fds.kcore = PASS(g->launch_fd, "kcore");
@@ -666,15 +643,19 @@ int guest_launch(Manager *m, struct guest_config *c, sd_varlink *link, bool want
         _cleanup_free_ char *stored = NULL;
         bool disk_is_block[GUEST_DISKS_MAX] = {};
         struct guest_layout layout;
+        struct kci_image image;
         uint64_t kernel_size = 0;
         size_t dtb_size = 0;
         Guest *g, *old;
         int r;
 
         /* Everything is looked at before anything is made. */
+        r = c->image_fd < 0 ? 0 : guest_image_read(c, &image, f);
+        if (r < 0)
+                return r;
         r = guest_config_validate(c, &e);
         if (r == -EINVAL)
-                return invalid(f, e.field, e.message);
+                return fail_invalid(f, e.field, e.message);
         if (r < 0)
                 return r;
         old = manager_find(m, c->name);
@@ -688,10 +669,13 @@ int guest_launch(Manager *m, struct guest_config *c, sd_varlink *link, bool want
         r = check_descriptors(c, disk_is_block, f);
         if (r < 0)
                 return r;
-        r = plan(c, &layout, &kernel_size, &dtb, &dtb_size, f);
+        if (c->image_fd < 0)
+                r = plan(c, &layout, &kernel_size, &dtb, &dtb_size, f);
+        else
+                r = guest_layout_memory(c->memory, &layout);
         if (r < 0)
                 return r;
-        launch = arm(m, c, &layout, kernel_size, dtb, dtb_size, f);
+        launch = c->image_fd < 0 ? arm(m, c, &layout, kernel_size, dtb, dtb_size, f) : guest_image_arm(m->ops, c, &image, f);
         if (launch < 0)
                 return launch;
 
@@ -712,7 +696,7 @@ int guest_launch(Manager *m, struct guest_config *c, sd_varlink *link, bool want
         g->state.created_usec = now_usec(CLOCK_REALTIME);
         g->launch_deadline = now_usec(CLOCK_MONOTONIC) + LAUNCH_TIMEOUT_USEC;
         if (mkdir(g->dir, 0700) < 0 && errno != EEXIST) {
-                r = launch_failed(f, g->state.config.name, "can not make the guest's directory", -errno);
+                r = fail_launch(f, g->state.config.name, "can not make the guest's directory", -errno);
                 goto fail;
         }
         save(g); /* before the unit exists: a restart finds it then */

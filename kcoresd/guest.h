@@ -4,6 +4,7 @@
 /* One guest, from launch to the end of its unit. */
 
 #include "console.h"
+#include "failure.h"
 #include "launch-watch.h"
 #include "manager.h"
 #include "qmp.h"
@@ -45,13 +46,6 @@ struct Guest {
         bool launcher_wants_progress;
         sd_varlink *stoppers[STOP_WAITERS_MAX];
 };
-
-/* Why a request was not carried out: the error that goes over the wire. */
-struct failure {
-        const char *error_id;
-        sd_json_variant *parameters;
-};
-void failure_done(struct failure *f);
 
 /* Starts a launch. On success the guest is "starting", the launch goes on by itself, and link, if not
  * NULL, gets the reply at its end. Takes c's content. Returns < 0 with *f set (or f->error_id NULL: plain

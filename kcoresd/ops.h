@@ -36,7 +36,12 @@ struct manager_ops {
         int (*launch_open)(void);
         int (*launch_config)(int fd, const struct kcore_launch_config *config);
         int (*launch_segment)(int fd, int memfd, uint64_t ipa, uint64_t length);
+        int (*launch_segment_at)(int fd, int memfd, uint64_t offset, uint64_t ipa, uint64_t length);
+        int (*launch_segment_sealed)(int fd, int memfd, uint64_t offset, uint64_t ipa, uint64_t length, uint64_t tags);
+        int (*launch_policy)(int fd, const uint8_t block[static KCORE_LAUNCH_BLOCK_SIZE]);
+        int (*launch_key)(int fd, const uint8_t enc[static 32], const uint8_t ct[static 48]);
         int (*launch_status)(int fd, struct kcore_launch_status *ret);
+        int (*identity_read)(uint8_t buf[static KCORE_IDENTITY_MAX]); /* length */
         int (*log_read)(uint64_t *seq, char buf[static 4096], uint64_t *ret_lost);
         int (*counter_read)(uint32_t index, uint64_t *ret);
 

@@ -351,6 +351,13 @@ static int launch_open(void) {
         return kcore_device_open(O_RDWR);
 }
 
+static int identity_read(uint8_t buf[static KCORE_IDENTITY_MAX]) {
+        _cleanup_close_ int fd = -EBADF;
+
+        fd = kcore_device_open(O_RDONLY);
+        return fd < 0 ? fd : kcore_identity_read(fd, buf);
+}
+
 static int log_read(uint64_t *seq, char buf[static 4096], uint64_t *ret_lost) {
         _cleanup_close_ int fd = -EBADF;
 
@@ -380,7 +387,12 @@ const struct manager_ops system_ops = {
         .launch_open = launch_open,
         .launch_config = kcore_launch_config,
         .launch_segment = kcore_launch_segment,
+        .launch_segment_at = kcore_launch_segment_at,
+        .launch_segment_sealed = kcore_launch_segment_sealed,
+        .launch_policy = kcore_launch_policy,
+        .launch_key = kcore_launch_key,
         .launch_status = kcore_launch_status,
+        .identity_read = identity_read,
         .log_read = log_read,
         .counter_read = counter_read,
         .unit_start = unit_start,

@@ -180,7 +180,7 @@ static const sd_json_dispatch_field name_table[] = {
 
 struct launch_parameters {
         sd_json_variant *guest, *disks;
-        int64_t kernel, initrd, tap;
+        int64_t image, kernel, initrd, tap;
 };
 
 /* A passed descriptor becomes ours; each can be taken once. */
@@ -199,13 +199,14 @@ static int take_fd(sd_varlink *link, int64_t index, int *ret) {
 static int method_launch(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata _unused_) {
         static const sd_json_dispatch_field table[] = {
                 { "guest",                SD_JSON_VARIANT_OBJECT,        sd_json_dispatch_variant_noref, offsetof(struct launch_parameters, guest),  SD_JSON_MANDATORY },
-                { "kernelFileDescriptor", _SD_JSON_VARIANT_TYPE_INVALID, sd_json_dispatch_int64,         offsetof(struct launch_parameters, kernel), SD_JSON_MANDATORY },
+                { "imageFileDescriptor",  _SD_JSON_VARIANT_TYPE_INVALID, sd_json_dispatch_int64,         offsetof(struct launch_parameters, image),  0 },
+                { "kernelFileDescriptor", _SD_JSON_VARIANT_TYPE_INVALID, sd_json_dispatch_int64,         offsetof(struct launch_parameters, kernel), 0 },
                 { "initrdFileDescriptor", _SD_JSON_VARIANT_TYPE_INVALID, sd_json_dispatch_int64,         offsetof(struct launch_parameters, initrd), 0 },
                 { "diskFileDescriptors",  SD_JSON_VARIANT_ARRAY,         sd_json_dispatch_variant_noref, offsetof(struct launch_parameters, disks),  0 },
                 { "tapFileDescriptor",    _SD_JSON_VARIANT_TYPE_INVALID, sd_json_dispatch_int64,         offsetof(struct launch_parameters, tap),    0 },
                 {}
         };
-        struct launch_parameters p = { .initrd = -1, .tap = -1 };
+        struct launch_parameters p = { .image = -1, .kernel = -1, .initrd = -1, .tap = -1 };
         _cleanup_(guest_config_donep) struct guest_config c = GUEST_CONFIG_INIT;
         _cleanup_(config_error_donep) struct config_error e = {};
         struct failure f = {};
@@ -229,7 +230,9 @@ static int method_launch(sd_varlink *link, sd_json_variant *parameters, sd_varli
 
         if (sd_json_variant_elements(p.disks) != c.n_disks)
                 return sd_varlink_error_invalid_parameter_name(link, "diskFileDescriptors");
-        if (take_fd(link, p.kernel, &c.kernel_fd) < 0)
+        if (p.image >= 0 && take_fd(link, p.image, &c.image_fd) < 0)
+                return sd_varlink_error_invalid_parameter_name(link, "imageFileDescriptor");
+        if ((p.kernel >= 0 || p.image < 0) && take_fd(link, p.kernel, &c.kernel_fd) < 0)
                 return sd_varlink_error_invalid_parameter_name(link, "kernelFileDescriptor");
         if (p.initrd >= 0 && take_fd(link, p.initrd, &c.initrd_fd) < 0)
                 return sd_varlink_error_invalid_parameter_name(link, "initrdFileDescriptor");

@@ -20,15 +20,20 @@ int kcore_launch_config(int fd, const struct kcore_launch_config *config) {
         return ioctl(fd, KCORE_LAUNCH_CONFIG, config) < 0 ? -errno : 0;
 }
 
-int kcore_launch_segment(int fd, int memfd, uint64_t ipa, uint64_t length) {
+int kcore_launch_segment_at(int fd, int memfd, uint64_t offset, uint64_t ipa, uint64_t length) {
         struct kcore_launch_segment s = {
                 .memfd = memfd,
                 .flags = KCORE_SEGMENT_MEASURED,
+                .offset = offset,
                 .ipa = ipa,
                 .length = length,
         };
 
         return ioctl(fd, KCORE_LAUNCH_SEGMENT, &s) < 0 ? -errno : 0;
+}
+
+int kcore_launch_segment(int fd, int memfd, uint64_t ipa, uint64_t length) {
+        return kcore_launch_segment_at(fd, memfd, 0, ipa, length);
 }
 
 int kcore_launch_policy(int fd, const uint8_t block[static KCORE_LAUNCH_BLOCK_SIZE]) {

@@ -14,6 +14,8 @@ int kcore_device_info(int fd, struct kcore_sys_info *ret);
 
 int kcore_launch_config(int fd, const struct kcore_launch_config *config);
 int kcore_launch_segment(int fd, int memfd, uint64_t ipa, uint64_t length);
+/* The same, of what is from offset on, a multiple of 4096. */
+int kcore_launch_segment_at(int fd, int memfd, uint64_t offset, uint64_t ipa, uint64_t length);
 /* Between config and segments, in this order: the tenant's launch block, and the key of sealed segments. */
 int kcore_launch_policy(int fd, const uint8_t block[static KCORE_LAUNCH_BLOCK_SIZE]);
 int kcore_launch_key(int fd, const uint8_t enc[static 32], const uint8_t ct[static 48]);

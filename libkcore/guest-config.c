@@ -25,6 +25,7 @@ GuestNetwork guest_network_from_string(const char *s) {
 }
 
 void guest_config_close_fds(struct guest_config *c) {
+        c->image_fd = safe_close(c->image_fd);
         c->kernel_fd = safe_close(c->kernel_fd);
         c->initrd_fd = safe_close(c->initrd_fd);
         c->tap_fd = safe_close(c->tap_fd);
@@ -38,6 +39,7 @@ void guest_config_done(struct guest_config *c) {
                 free(c->disks[i].path);
         free(c->name);
         free(c->append);
+        free(c->image_path);
         free(c->kernel_path);
         free(c->initrd_path);
         free(c->tap);
@@ -110,6 +112,8 @@ int guest_config_validate(const struct guest_config *c, struct config_error *e) 
                 if ((unsigned char) *p < ' ' || *p == 0x7f)
                         return config_error_set(e, "append", "the kernel command line has a control character in it");
 
+        if (!label_is_valid(strempty(c->image_path)))
+                return config_error_set(e, "image", "the image's path is too long or has control characters");
         if (!label_is_valid(strempty(c->kernel_path)))
                 return config_error_set(e, "kernel", "the kernel's path is too long or has control characters");
         if (!label_is_valid(strempty(c->initrd_path)))
@@ -166,6 +170,7 @@ int guest_config_to_json(const struct guest_config *c, sd_json_variant **ret) {
                         SD_JSON_BUILD_PAIR_UNSIGNED("vcpus", c->vcpus),
                         SD_JSON_BUILD_PAIR_STRING("append", strempty(c->append)),
                         SD_JSON_BUILD_PAIR_BOOLEAN("earlyConsole", c->earlycon),
+                        SD_JSON_BUILD_PAIR_CONDITION(!!c->image_path, "image", SD_JSON_BUILD_STRING(c->image_path)),
                         SD_JSON_BUILD_PAIR_STRING("kernel", strempty(c->kernel_path)),
                         SD_JSON_BUILD_PAIR_CONDITION(!!c->initrd_path, "initrd", SD_JSON_BUILD_STRING(c->initrd_path)),
                         SD_JSON_BUILD_PAIR_STRING("network", guest_network_to_string(c->network)),
@@ -241,6 +246,7 @@ int guest_config_from_json(sd_json_variant *v, struct guest_config *ret, struct 
                 { "vcpus",        _SD_JSON_VARIANT_TYPE_INVALID, sd_json_dispatch_uint32,  offsetof(struct guest_config, vcpus),       0 },
                 { "append",       SD_JSON_VARIANT_STRING,        sd_json_dispatch_string,  offsetof(struct guest_config, append),      0 },
                 { "earlyConsole", SD_JSON_VARIANT_BOOLEAN,       sd_json_dispatch_stdbool, offsetof(struct guest_config, earlycon),    0 },
+                { "image",        SD_JSON_VARIANT_STRING,        sd_json_dispatch_string,  offsetof(struct guest_config, image_path),  0 },
                 { "kernel",       SD_JSON_VARIANT_STRING,        sd_json_dispatch_string,  offsetof(struct guest_config, kernel_path), 0 },
                 { "initrd",       SD_JSON_VARIANT_STRING,        sd_json_dispatch_string,  offsetof(struct guest_config, initrd_path), 0 },
                 { "network",      SD_JSON_VARIANT_STRING,        dispatch_network,         offsetof(struct guest_config, network),     0 },

@@ -16,6 +16,7 @@
 #define GUEST_LABEL_MAX 4096
 #define GUEST_KERNEL_MAX (256 * MIB)
 #define GUEST_INITRD_MAX (2 * GIB)
+#define GUEST_IMAGE_MAX (3 * GIB)
 #define GUEST_MEMORY_DEFAULT (512 * MIB)
 #define GUEST_VCPUS_DEFAULT 1
 
@@ -48,8 +49,9 @@ struct guest_config {
         char *append;
         bool earlycon;
 
-        char *kernel_path, *initrd_path; /* labels */
-        int kernel_fd, initrd_fd;        /* sealed memfds */
+        /* Either an image, which says what memory, vcpus, append and earlycon are, or the others. */
+        char *image_path, *kernel_path, *initrd_path; /* labels */
+        int image_fd, kernel_fd, initrd_fd;           /* sealed memfds */
 
         GuestNetwork network;
         char *tap; /* interface name, a label */
@@ -62,7 +64,7 @@ struct guest_config {
 };
 
 #define GUEST_CONFIG_INIT \
-        { .memory = GUEST_MEMORY_DEFAULT, .vcpus = GUEST_VCPUS_DEFAULT, .kernel_fd = -EBADF, .initrd_fd = -EBADF, .tap_fd = -EBADF }
+        { .memory = GUEST_MEMORY_DEFAULT, .vcpus = GUEST_VCPUS_DEFAULT, .image_fd = -EBADF, .kernel_fd = -EBADF, .initrd_fd = -EBADF, .tap_fd = -EBADF }
 
 void guest_config_done(struct guest_config *c);
 struct guest_config *guest_config_free(struct guest_config *c);

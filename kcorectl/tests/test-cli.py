@@ -69,7 +69,7 @@ class WithoutDaemon(unittest.TestCase):
     def test_usage_errors(self):
         for args in ([], ["frob"], ["--frob"], ["list", "x"], ["list", "--frob"], ["show"], ["show", "a", "b"],
                      ["console"], ["stop"], ["stop", "--timeout", "x", "a"], ["stop", "--timeout", "99999", "a"],
-                     ["log", "a", "b"], ["launch"], ["launch", "-k", "x", "y"], ["launch", "-k", "x", "-m", "much"],
+                     ["log", "a", "b"], ["launch"], ["launch", "-k", "x", "y"], ["launch", "x", "y"], ["launch", "x", "-m", "1G"], ["launch", "x", "-a", "q"], ["launch", "-k", "x", "-m", "much"],
                      ["launch", "-k", "x", "-c", "-1"], ["launch", "-k", "x", "-n", "bridge"],
                      ["launch", "-k", "x", "-n", "tap"], ["launch", "-k", "x", "-p", "80"],
                      ["launch", "-k", "x", "-p", "80:99999"], ["launch", "-k", "x", "--uuid", "zz"],

@@ -44,6 +44,7 @@ static void facts_read(struct platform_facts *ret) {
 
 static int launch_open(void) {
         fake.n_segments = 0;
+        fake.has_policy = fake.has_key = false;
         return memfd_create("launch", MFD_CLOEXEC);
 }
 
@@ -53,13 +54,47 @@ static int launch_config(int fd, const struct kcore_launch_config *c) {
         return fake.config_error;
 }
 
-static int launch_segment(int fd, int memfd, uint64_t ipa, uint64_t length) {
+static int launch_segment_sealed(int fd, int memfd, uint64_t offset, uint64_t ipa, uint64_t length, uint64_t tags) {
         (void) fd;
         assert_ok(fcntl(memfd, F_GET_SEALS));
         assert_true(fake.n_segments < ELEMENTSOF(fake.segments));
         fake.segments[fake.n_segments].ipa = ipa;
+        fake.segments[fake.n_segments].offset = offset;
+        fake.segments[fake.n_segments].tags = tags;
         fake.segments[fake.n_segments++].length = length;
         return fake.segment_error;
+}
+
+static int launch_segment_at(int fd, int memfd, uint64_t offset, uint64_t ipa, uint64_t length) {
+        return launch_segment_sealed(fd, memfd, offset, ipa, length, 0);
+}
+
+static int launch_segment(int fd, int memfd, uint64_t ipa, uint64_t length) {
+        return launch_segment_at(fd, memfd, 0, ipa, length);
+}
+
+static int launch_policy(int fd, const uint8_t block[static KCORE_LAUNCH_BLOCK_SIZE]) {
+        (void) fd;
+        assert_false(fake.has_policy || fake.has_key || fake.n_segments > 0);
+        fake.has_policy = true;
+        memcpy(fake.block, block, sizeof(fake.block));
+        return fake.policy_error;
+}
+
+static int launch_key(int fd, const uint8_t enc[static 32], const uint8_t ct[static 48]) {
+        (void) fd;
+        assert_true(fake.has_policy && !fake.has_key && fake.n_segments == 0);
+        fake.has_key = true;
+        memcpy(fake.enc, enc, sizeof(fake.enc));
+        memcpy(fake.ct, ct, sizeof(fake.ct));
+        return fake.key_error;
+}
+
+static int identity_read(uint8_t buf[static KCORE_IDENTITY_MAX]) {
+        if (fake.identity_error < 0)
+                return fake.identity_error;
+        memcpy(buf, fake.identity, fake.identity_size);
+        return (int) fake.identity_size;
 }
 
 static int launch_status(int fd, struct kcore_launch_status *ret) {
@@ -302,7 +337,12 @@ const struct manager_ops fake_ops = {
         .launch_open = launch_open,
         .launch_config = launch_config,
         .launch_segment = launch_segment,
+        .launch_segment_at = launch_segment_at,
+        .launch_segment_sealed = launch_segment_sealed,
+        .launch_policy = launch_policy,
+        .launch_key = launch_key,
         .launch_status = launch_status,
+        .identity_read = identity_read,
         .log_read = log_read,
         .counter_read = counter_read,
         .unit_start = unit_start,

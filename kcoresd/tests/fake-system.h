@@ -31,8 +31,13 @@ struct fake_system {
         uint64_t memlock;      /* limit that units get, 0: what was asked for */
 
         struct kcore_launch_config config; /* last one */
-        struct { uint64_t ipa, length; } segments[8];
+        struct { uint64_t ipa, length, offset, tags; } segments[8];
         size_t n_segments;
+        bool has_policy, has_key;
+        uint8_t block[KCORE_LAUNCH_BLOCK_SIZE], enc[32], ct[48];
+        int policy_error, key_error, identity_error; /* injected */
+        uint8_t identity[KCORE_IDENTITY_MAX];
+        size_t identity_size;
 
         struct { char unit[80]; pid_t pid; bool exists, alive; int status; uint64_t memlock; } units[16];
         size_t n_units;

@@ -4,6 +4,7 @@
  * all kinds, restarts of the daemon, and clients that are not nice. */
 
 #include "fake-system.h"
+#include "make-image.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -253,6 +254,39 @@ static void test_life(void **state _unused_) {
         expect_error(&c, ERROR_NO_SUCH_GUEST);
         call_name(&c, METHOD_STOP, "a");
         expect_error(&c, ERROR_NO_SUCH_GUEST);
+}
+
+#define IMAGE_A "{\"guest\":{\"name\":\"a\",\"image\":\"a.kci\"},\"imageFileDescriptor\":0}"
+
+static void test_image(void **state _unused_) {
+        static const uint8_t no_key[32];
+        struct kci_image i;
+        struct call c;
+        Guest *g;
+        int fd;
+
+        fd = make_image(IMAGE_SIGNED, no_key, &i);
+        launch(&c, IMAGE_A, &fd, 1);
+        expect_success(&c);
+        assert_string_equal(string_at(c.reply, "guest", "status"), "running");
+        call_done(&c);
+        assert_true(fake.has_policy);
+        assert_int_equal(fake.n_segments, 3);
+        g = manager_find(manager, "a");
+        assert_int_equal(g->state.config.memory, 1 * GIB);
+        assert_int_equal(g->state.config.vcpus, 3);
+        assert_string_equal(g->state.config.image_path, "a.kci");
+
+        /* What it is survives the daemon. */
+        stop_manager();
+        start_manager();
+        g = manager_find(manager, "a");
+        assert_non_null(g);
+        assert_int_equal(g->state.config.memory, 1 * GIB);
+        assert_string_equal(g->state.config.image_path, "a.kci");
+        call_name(&c, METHOD_STOP, "a");
+        expect_success(&c);
+        call_done(&c);
 }
 
 static void test_again_and_again(void **state _unused_) {
@@ -668,6 +702,10 @@ static void test_bad_descriptors(void **state _unused_) {
         static const char disk[] = "{\"guest\":{\"name\":\"a\",\"disks\":[{\"readOnly\":false}]},\"kernelFileDescriptor\":0,\"diskFileDescriptors\":[1]}";
         static const char disk_ro[] = "{\"guest\":{\"name\":\"a\",\"disks\":[{\"readOnly\":true}]},\"kernelFileDescriptor\":0,\"diskFileDescriptors\":[1]}";
         static const char tap[] = "{\"guest\":{\"name\":\"a\",\"network\":\"tap\",\"tap\":\"tap0\"},\"kernelFileDescriptor\":0,\"tapFileDescriptor\":1}";
+        static const char both[] = "{\"guest\":{\"name\":\"a\"},\"imageFileDescriptor\":0,\"kernelFileDescriptor\":1}";
+        static const char append[] = "{\"guest\":{\"name\":\"a\",\"append\":\"init=/bin/sh\"},\"imageFileDescriptor\":0}";
+        static const uint8_t no_key[32];
+        struct kci_image i;
         static const char initrd[] = "{\"guest\":{\"name\":\"a\"},\"kernelFileDescriptor\":0,\"initrdFileDescriptor\":1}";
         struct call c;
         int fds[2];
@@ -680,6 +718,13 @@ static void test_bad_descriptors(void **state _unused_) {
         expect_invalid(GUEST_A, fds, 1, "kernel");
         fds[0] = memfd_from_data("x", "", 0);
         expect_invalid(GUEST_A, fds, 1, "kernel");
+
+        fds[0] = make_kernel();
+        expect_invalid(IMAGE_A, fds, 1, "image"); /* not an image */
+        fds[0] = make_image(IMAGE_SIGNED, no_key, &i), fds[1] = make_kernel();
+        expect_invalid(both, fds, 2, "image");
+        fds[0] = make_image(IMAGE_SIGNED, no_key, &i);
+        expect_invalid(append, fds, 1, "image");
 
         fds[0] = make_kernel(), fds[1] = open("/dev/null", O_RDWR | O_CLOEXEC);
         expect_invalid(disk, fds, 2, "disks");
@@ -991,7 +1036,7 @@ static void test_damaged_state_is_ignored(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-                T(test_life), T(test_again_and_again), T(test_console), T(test_agent_port), T(test_console_is_bounded),
+                T(test_life), T(test_image), T(test_again_and_again), T(test_console), T(test_agent_port), T(test_console_is_bounded),
                 T(test_console_of_a_sleeper), T(test_too_many_consoles), T(test_deaf_guest_is_forced), T(test_sysrq), T(test_force),
                 T(test_ends_by_itself), T(test_ends_early), T(test_ends_before_the_realm),
                 T(test_stopped_while_starting), T(test_killed), T(test_realm_error), T(test_kernel_refuses),

@@ -51,6 +51,11 @@ _kcorectl() {
     launch)
         words='--kernel --initrd --append --disk --memory --vcpus --network --publish --name --uuid
                --early-console --console --wait --json --help'
+        if [[ $cur != -* ]]; then
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            compopt -o filenames 2>/dev/null
+            return
+        fi
         ;;
     show | console) words="--json --help"; [[ $cur == -* ]] || words=$(_kcorectl_guests) ;;
     stop) words='--force --timeout --json --help'; [[ $cur == -* ]] || words=$(_kcorectl_guests) ;;

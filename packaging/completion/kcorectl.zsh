@@ -45,7 +45,7 @@ _kcorectl() {
                 '(-n --network)'{-n,--network}'[network]:network:(none user tap\:)' \
                 '*'{-p,--publish}'[forward a TCP port]:host\:guest:' \
                 '--name[name]:name:' '--uuid[UUID]:uuid:' '--early-console[early kernel messages]' \
-                '--console[attach to the console]' '--wait[return when the guest has ended]'
+                '--console[attach to the console]' '--wait[return when the guest has ended]' '1:image:_files'
             ;;
         show | console) _arguments $common '1:guest:_kcorectl_guests' ;;
         stop)
