@@ -18,10 +18,12 @@ static const struct verb {
         { "console", "GUEST", "Attach to a guest's serial console", verb_console },
         { "stop", "GUEST...", "Stop guests", verb_stop },
         { "status", "", "Show the state of core and daemon", verb_status },
+        { "platform", "", "Show the identity of this machine's KCore", verb_platform },
         { "doctor", "", "Check whether this machine can run guests", verb_doctor },
         { "log", "[GUEST]", "Show KCore's log, or a guest's console log", verb_log },
         { "image", "VERB [ARGUMENT...]", "Make, sign, seal and check images", verb_image },
         { "measure", "IMAGE.kci", "Compute what a guest's token must say", verb_measure },
+        { "attest", "GUEST --reference FILE ...", "Ask a guest for a token and verify it", verb_attest },
         { "verify", "TOKEN --reference FILE ...", "Verify an attestation token", verb_verify },
 };
 

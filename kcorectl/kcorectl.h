@@ -25,6 +25,7 @@ enum {
 struct context {
         bool json;
         const char *socket;
+        int failure_code; /* what report_error() returns, for verbs with exit codes of their own; 0: as it is told */
 };
 
 extern struct context context;
@@ -35,6 +36,8 @@ int verb_show(int argc, char **argv);
 int verb_console(int argc, char **argv);
 int verb_stop(int argc, char **argv);
 int verb_status(int argc, char **argv);
+int verb_platform(int argc, char **argv);
+int verb_attest(int argc, char **argv);
 int verb_doctor(int argc, char **argv);
 int verb_log(int argc, char **argv);
 int verb_image(int argc, char **argv);

@@ -35,6 +35,8 @@ int report_error(int exit_code, const char *error, const char *fix, const char *
         va_list ap;
         int n;
 
+        if (context.failure_code != 0)
+                exit_code = context.failure_code;
         va_start(ap, format);
         n = vasprintf(&message, format, ap);
         va_end(ap);

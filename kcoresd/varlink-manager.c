@@ -506,6 +506,32 @@ static void make_printable(char *s, size_t n) {
                         s[i] = '?';
 }
 
+static int no_core(sd_varlink *link, const char *what, int error) {
+        _cleanup_free_ char *message = NULL;
+
+        if (asprintf(&message, "KCore's %s can not be read: %s", what, strerror(-error)) < 0)
+                return -ENOMEM;
+        return sd_varlink_errorbo(link, ERROR_NO_CORE, SD_JSON_BUILD_PAIR_STRING("message", message));
+}
+
+static int method_platform(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags _unused_, void *userdata _unused_) {
+        static const sd_json_dispatch_field table[] = { {} };
+        uint8_t identity[KCORE_IDENTITY_MAX];
+        Manager *m;
+        int r;
+
+        m = enter(link, &r);
+        if (!m)
+                return r;
+        r = sd_varlink_dispatch(link, parameters, table, NULL);
+        if (r != 0)
+                return r;
+        r = m->ops->identity_read(identity);
+        if (r < 0)
+                return no_core(link, "identity", r);
+        return sd_varlink_replybo(link, SD_JSON_BUILD_PAIR_BASE64("identity", identity, (size_t) r));
+}
+
 static int method_log(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags _unused_, void *userdata _unused_) {
         static const sd_json_dispatch_field table[] = {
                 { "sequence", _SD_JSON_VARIANT_TYPE_INVALID, sd_json_dispatch_uint64, 0, 0 },
@@ -523,13 +549,8 @@ static int method_log(sd_varlink *link, sd_json_variant *parameters, sd_varlink_
         if (r != 0)
                 return r;
         r = m->ops->log_read(&sequence, buf, &lost);
-        if (r < 0) {
-                _cleanup_free_ char *message = NULL;
-
-                if (asprintf(&message, "KCore's log can not be read: %s", strerror(-r)) < 0)
-                        return -ENOMEM;
-                return sd_varlink_errorbo(link, ERROR_NO_CORE, SD_JSON_BUILD_PAIR_STRING("message", message));
-        }
+        if (r < 0)
+                return no_core(link, "log", r);
         buf[r] = 0;
         make_printable(buf, (size_t) r);
         return sd_varlink_replybo(
@@ -571,6 +592,7 @@ int manager_varlink_init(Manager *m) {
                                         METHOD_STOP, method_stop,
                                         METHOD_STATUS, method_status,
                                         METHOD_DOCTOR, method_doctor,
+                                        METHOD_PLATFORM, method_platform,
                                         METHOD_LOG, method_log);
         r = r < 0 ? r : sd_varlink_server_bind_connect(m->server, on_connect);
         r = r < 0 ? r : sd_varlink_server_bind_disconnect(m->server, on_disconnect);

@@ -213,6 +213,11 @@ static SD_VARLINK_DEFINE_METHOD(
                 SD_VARLINK_DEFINE_OUTPUT_BY_TYPE(checks, Check, SD_VARLINK_ARRAY));
 
 static SD_VARLINK_DEFINE_METHOD(
+                Platform,
+                SD_VARLINK_FIELD_COMMENT("Base64 of the CBOR document that KCore gives: certificates and public keys"),
+                SD_VARLINK_DEFINE_OUTPUT(identity, SD_VARLINK_STRING, 0));
+
+static SD_VARLINK_DEFINE_METHOD(
                 Log,
                 SD_VARLINK_FIELD_COMMENT("0, or nextSequence of the call before"),
                 SD_VARLINK_DEFINE_INPUT(sequence, SD_VARLINK_INT, SD_VARLINK_NULLABLE),
@@ -284,6 +289,8 @@ SD_VARLINK_DEFINE_INTERFACE(
                 &vl_method_Status,
                 SD_VARLINK_SYMBOL_COMMENT("Checks whether this machine can run realms; a launch makes the same checks"),
                 &vl_method_Doctor,
+                SD_VARLINK_SYMBOL_COMMENT("The identity document of this machine's KCore, for tenants: images are sealed to it, tokens verified under it"),
+                &vl_method_Platform,
                 SD_VARLINK_SYMBOL_COMMENT("The next piece of KCore's own log"),
                 &vl_method_Log,
                 &vl_error_NoSuchGuest,

@@ -169,10 +169,10 @@ int read_small_file(const char *path, size_t max, char **ret) {
         return 0;
 }
 
-int write_file_atomic(const char *path, const char *content, unsigned mode) {
+int write_data_atomic(const char *path, const void *data, size_t n, unsigned mode) {
         _cleanup_free_ char *tmp = NULL;
         _cleanup_close_ int fd = -EBADF;
-        size_t left = strlen(content);
+        const char *p = data;
         int r;
 
         if (asprintf(&tmp, "%s.new", path) < 0) {
@@ -182,8 +182,8 @@ int write_file_atomic(const char *path, const char *content, unsigned mode) {
         fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
         if (fd < 0)
                 return -errno;
-        while (left > 0) {
-                ssize_t k = write(fd, content, left);
+        while (n > 0) {
+                ssize_t k = write(fd, p, n);
 
                 if (k < 0) {
                         if (errno == EINTR)
@@ -191,8 +191,8 @@ int write_file_atomic(const char *path, const char *content, unsigned mode) {
                         r = -errno;
                         goto fail;
                 }
-                content += k;
-                left -= (size_t) k;
+                p += k;
+                n -= (size_t) k;
         }
         if (rename(tmp, path) < 0) {
                 r = -errno;
@@ -202,4 +202,8 @@ int write_file_atomic(const char *path, const char *content, unsigned mode) {
 fail:
         (void) unlink(tmp);
         return r;
+}
+
+int write_file_atomic(const char *path, const char *content, unsigned mode) {
+        return write_data_atomic(path, content, strlen(content), mode);
 }

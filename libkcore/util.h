@@ -96,5 +96,6 @@ uint64_t now_usec(int clock);
 
 /* Read a small file (at most max bytes) to a NUL-terminated string. -EFBIG if it is larger. */
 int read_small_file(const char *path, size_t max, char **ret);
-/* Write atomically (temporary file, rename) with the given mode. */
+/* Write atomically (temporary file, rename) with the given mode: n bytes, or a text. */
+int write_data_atomic(const char *path, const void *data, size_t n, unsigned mode);
 int write_file_atomic(const char *path, const char *content, unsigned mode);

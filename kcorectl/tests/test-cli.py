@@ -16,7 +16,8 @@ import time
 import unittest
 
 KCORECTL, KCORESD, SOURCE = sys.argv[1:4]
-VERBS = ["launch", "list", "show", "console", "stop", "status", "doctor", "log", "image", "measure", "verify"]
+VERBS = ["launch", "list", "show", "console", "stop", "status", "platform", "doctor", "log", "image", "measure", "attest",
+         "verify"]
 ENV = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TERM": "xterm"}
 for _name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
     if _name in os.environ:

@@ -133,6 +133,13 @@ static int counter_read(uint32_t index, uint64_t *ret) {
         return 0;
 }
 
+static int identity_read(uint8_t buf[static KCORE_IDENTITY_MAX]) {
+        if (fake.identity_error < 0)
+                return fake.identity_error;
+        memcpy(buf, "\xa4identity", 9);
+        return 9;
+}
+
 /* --- the process --- */
 
 static void say(int fd, const char *s) {
@@ -345,6 +352,7 @@ const struct manager_ops fake_ops = {
         .identity_read = identity_read,
         .log_read = log_read,
         .counter_read = counter_read,
+        .identity_read = identity_read,
         .unit_start = unit_start,
         .unit_query = unit_query,
         .unit_stop = unit_stop,

@@ -336,6 +336,20 @@ static void test_console(void **state _unused_) {
         expect_error(&c, ERROR_NO_SUCH_GUEST);
 }
 
+static void test_platform(void **state _unused_) {
+        struct call c;
+
+        call(&c, METHOD_PLATFORM, NULL);
+        expect_success(&c);
+        assert_string_equal(sd_json_variant_string(sd_json_variant_by_key(c.reply, "identity")), "pGlkZW50aXR5");
+        call_done(&c);
+        call(&c, METHOD_PLATFORM, "{\"x\":1}");
+        expect_error(&c, SD_VARLINK_ERROR_INVALID_PARAMETER);
+        fake.identity_error = -ENODEV;
+        call(&c, METHOD_PLATFORM, NULL);
+        expect_error(&c, ERROR_NO_CORE);
+}
+
 static void test_agent_port(void **state _unused_) {
         struct call calls[8];
         size_t n = 0;
@@ -1036,7 +1050,7 @@ static void test_damaged_state_is_ignored(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-                T(test_life), T(test_image), T(test_again_and_again), T(test_console), T(test_agent_port), T(test_console_is_bounded),
+                T(test_life), T(test_image), T(test_again_and_again), T(test_console), T(test_agent_port), T(test_platform), T(test_console_is_bounded),
                 T(test_console_of_a_sleeper), T(test_too_many_consoles), T(test_deaf_guest_is_forced), T(test_sysrq), T(test_force),
                 T(test_ends_by_itself), T(test_ends_early), T(test_ends_before_the_realm),
                 T(test_stopped_while_starting), T(test_killed), T(test_realm_error), T(test_kernel_refuses),

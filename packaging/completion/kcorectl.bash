@@ -7,7 +7,7 @@ _kcorectl_guests() {
 
 _kcorectl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb= sub= i
-    local verbs='launch list show console stop status doctor log image measure verify'
+    local verbs='launch list show console stop status platform doctor log image measure attest verify'
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
@@ -25,7 +25,7 @@ _kcorectl() {
         return
         ;;
     -n | --network)
-        [[ $verb != verify ]] || return
+        [[ $verb != @(verify|attest) ]] || return
         mapfile -t COMPREPLY < <(compgen -W 'none user tap:' -- "$cur")
         return
         ;;
@@ -35,7 +35,7 @@ _kcorectl() {
         ;;
     --max-shared | --min-version | --image-id | --root | --nonce) return ;;
     -p)
-        [[ $verb == @(measure|verify) ]] || return
+        [[ $verb == @(measure|verify|attest) ]] || return
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         compopt -o filenames
         return
@@ -88,6 +88,11 @@ _kcorectl() {
             return
         fi
         ;;
+    attest)
+        words='--reference --nonce --platform --platform-key --output --insecure --json --help'
+        [[ $cur == -* ]] || words=$(_kcorectl_guests)
+        ;;
+    platform) words='--output --json --help' ;;
     *) words='--json --help' ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

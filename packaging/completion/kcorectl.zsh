@@ -19,10 +19,12 @@ _kcorectl() {
         "console:attach to a guest's serial console"
         'stop:stop guests'
         'status:show the state of core and daemon'
+        "platform:show the identity of this machine's KCore"
         'doctor:check whether this machine can run guests'
         "log:show KCore's log, or a guest's console log"
         'image:make, sign, seal and check images'
         "measure:compute what a guest's token must say"
+        'attest:ask a guest for a token and verify it'
         'verify:verify an attestation token'
     )
     common=('(-j --json)'{-j,--json}'[machine-readable output]' '(-h --help)'{-h,--help}'[show help]')
@@ -64,6 +66,16 @@ _kcorectl() {
                 '--early-console[early kernel messages]' '--hash[of the measurement]:algorithm:(sha256 sha512)' \
                 '(-p --platform)'{-p,--platform}'[identity document]:file:_files' '--kcore[kcore.bin]:file:_files' \
                 '1:image:_files'
+            ;;
+        platform) _arguments $common '(-o --output)'{-o,--output}'[write the identity document]:file:_files' ;;
+        attest)
+            _arguments $common \
+                '(-r --reference)'{-r,--reference}'[reference values]:file:_files' \
+                '(-n --nonce)'{-n,--nonce}'[nonce]:hex:' \
+                '(-p --platform)'{-p,--platform}'[identity document]:file:_files' \
+                "(-k --platform-key)"{-k,--platform-key}"[platform's public key]:file:_files" \
+                '(-o --output)'{-o,--output}'[keep the token]:file:_files' \
+                '--insecure[for trials]' '1:guest:_kcorectl_guests'
             ;;
         verify)
             _arguments $common \
