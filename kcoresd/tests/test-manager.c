@@ -343,8 +343,6 @@ static void test_platform(void **state _unused_) {
         expect_success(&c);
         assert_string_equal(sd_json_variant_string(sd_json_variant_by_key(c.reply, "identity")), "pGlkZW50aXR5");
         call_done(&c);
-        call(&c, METHOD_PLATFORM, "{\"x\":1}");
-        expect_error(&c, SD_VARLINK_ERROR_INVALID_PARAMETER);
         fake.identity_error = -ENODEV;
         call(&c, METHOD_PLATFORM, NULL);
         expect_error(&c, ERROR_NO_CORE);
@@ -799,6 +797,7 @@ static void test_wrong_parameters(void **state _unused_) {
                 { METHOD_LAUNCH, "{\"guest\":{\"name\":\"a\"},\"kernelFileDescriptor\":\"0\"}", NULL },
                 { METHOD_LAUNCH, "{\"guest\":{\"name\":\"a\"},\"kernelFileDescriptor\":0,\"x\":1}", SD_VARLINK_ERROR_INVALID_PARAMETER },
                 { METHOD_LAUNCH, "{\"guest\":{\"name\":\"a\",\"disks\":[{}]},\"kernelFileDescriptor\":0,\"diskFileDescriptors\":[\"x\"]}", SD_VARLINK_ERROR_INVALID_PARAMETER },
+                { METHOD_PLATFORM, "{\"x\":1}", SD_VARLINK_ERROR_INVALID_PARAMETER },
                 { METHOD_STOP, "{\"name\":1}", SD_VARLINK_ERROR_INVALID_PARAMETER },
                 { METHOD_STOP, "{\"name\":\"a\",\"force\":\"yes\"}", SD_VARLINK_ERROR_INVALID_PARAMETER },
                 { METHOD_STOP, "{\"name\":\"a\",\"timeoutUSec\":-5}", SD_VARLINK_ERROR_INVALID_PARAMETER },
