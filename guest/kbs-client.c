@@ -194,7 +194,9 @@ static int request(struct client *c, const char *what, const char *path, const c
         if (c->reply.too_long)
                 return fail(c, -EBADMSG, "the broker's answer to %s is too long", what);
         if (r != CURLE_OK)
-                return fail(c, -ENOTCONN, "%s: %s: %s", what, c->broker->url, c->error[0] ? c->error : curl_easy_strerror(r));
+                return fail(c, -ENOTCONN, "%s: %s: %s%s", what, c->broker->url,
+                            r == CURLE_PEER_FAILED_VERIFICATION || r == CURLE_SSL_CONNECT_ERROR ? "TLS: " : "",
+                            c->error[0] ? c->error : curl_easy_strerror(r));
         (void) curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
         if (status != 200)
                 return refused(c, what, status);
