@@ -38,11 +38,12 @@ int verb_stop(int argc, char **argv) {
         static const char usage[] =
                 "usage: kcorectl stop [OPTION...] GUEST...\n"
                 "\n"
-                "Presses the guest's power button, waits, and ends it if it does not power off.\n"
+                "Presses the guest's power button, waits, and ends it if it does not power off:\n"
+                "first by the kernel's magic SysRq (sync, read-only, power off), then at once.\n"
                 "For a guest that ended already it removes the record.\n"
                 "\n"
                 "  -f, --force          end it at once\n"
-                "  -t, --timeout SECS   how long to wait (default 60)\n"
+                "  -t, --timeout SECS   how long to wait for the button (default 60)\n"
                 "  -j, --json           machine-readable output, an object for each guest\n";
         static const struct option options[] = {
                 { "force", no_argument, NULL, 'f' },

@@ -730,6 +730,17 @@ fail:
 
 /* --- stop --- */
 
+/* The button of the device tree, and the key of a keyboard: guests have a driver for one or both. Whoever
+ * gets two presses shuts down once. */
+static int press_power_button(Guest *g) {
+        int r;
+
+        r = qmp_command(g->qmp, "system_powerdown", NULL, NULL);
+        if (r >= 0)
+                (void) qmp_command(g->qmp, "send-key", "{\"keys\":[{\"type\":\"qcode\",\"data\":\"power\"}]}", NULL);
+        return r;
+}
+
 int guest_stop(Guest *g, bool force, uint64_t timeout_usec, sd_varlink *link, struct failure *f) {
         size_t slot;
 
@@ -751,7 +762,7 @@ int guest_stop(Guest *g, bool force, uint64_t timeout_usec, sd_varlink *link, st
                 g->state.status = GUEST_STOPPING;
                 save(g);
         }
-        if (!force && qmp_command(g->qmp, "system_powerdown", NULL, NULL) >= 0) {
+        if (!force && press_power_button(g) >= 0) {
                 uint64_t deadline = now_usec(CLOCK_MONOTONIC) + MIN(timeout_usec, (uint64_t) STOP_TIMEOUT_MAX_USEC);
 
                 if (g->stop_step == 0 && (g->stop_deadline == 0 || deadline < g->stop_deadline))

@@ -13,7 +13,7 @@
 #define LAUNCH_TIMEOUT_USEC (600 * USEC_PER_SEC)
 #define STOP_TIMEOUT_DEFAULT_USEC (60 * USEC_PER_SEC)
 #define STOP_TIMEOUT_MAX_USEC (3600 * USEC_PER_SEC)
-/* A guest that ignores its power button is asked by the kernel's magic SysRq to write its caches back, to
+/* A guest that ignores its power buttons is asked by the kernel's magic SysRq to write its caches back, to
  * make file systems read-only, and to power off; then it gets a moment before it is killed. */
 #define STOP_SYSRQ "suo"
 #define STOP_SYSRQ_STEP_USEC (2 * USEC_PER_SEC)

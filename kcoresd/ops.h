@@ -44,7 +44,6 @@ struct manager_ops {
         int (*identity_read)(uint8_t buf[static KCORE_IDENTITY_MAX]); /* length */
         int (*log_read)(uint64_t *seq, char buf[static 4096], uint64_t *ret_lost);
         int (*counter_read)(uint32_t index, uint64_t *ret);
-        int (*identity_read)(uint8_t buf[static KCORE_IDENTITY_MAX]); /* its length */
 
         /* *ret_error: text for people, on failure; may stay NULL. */
         int (*unit_start)(void *system, const struct unit_request *request, char **ret_error);

@@ -372,13 +372,6 @@ static int counter_read(uint32_t index, uint64_t *ret) {
         return fd < 0 ? fd : kcore_counter_read(fd, index, ret);
 }
 
-static int identity_read(uint8_t buf[static KCORE_IDENTITY_MAX]) {
-        _cleanup_close_ int fd = -EBADF;
-
-        fd = kcore_device_open(O_RDONLY);
-        return fd < 0 ? fd : kcore_identity_read(fd, buf);
-}
-
 static void fd_store(const char *name, int fd) {
         _cleanup_free_ char *message = NULL;
 
@@ -402,7 +395,6 @@ const struct manager_ops system_ops = {
         .identity_read = identity_read,
         .log_read = log_read,
         .counter_read = counter_read,
-        .identity_read = identity_read,
         .unit_start = unit_start,
         .unit_query = unit_query,
         .unit_stop = unit_stop,

@@ -191,7 +191,7 @@ static SD_VARLINK_DEFINE_METHOD(
 static SD_VARLINK_DEFINE_METHOD(
                 Stop,
                 SD_VARLINK_DEFINE_INPUT(name, SD_VARLINK_STRING, 0),
-                SD_VARLINK_FIELD_COMMENT("End it at once. Otherwise its power button is pressed; if that does not help, magic SysRq S, U and O."),
+                SD_VARLINK_FIELD_COMMENT("End it at once. Otherwise its power button and power key are pressed; if that does not help, magic SysRq S, U and O."),
                 SD_VARLINK_DEFINE_INPUT(force, SD_VARLINK_BOOL, SD_VARLINK_NULLABLE),
                 SD_VARLINK_FIELD_COMMENT("How long to wait for the guest before it is ended; 60 s if not given"),
                 SD_VARLINK_DEFINE_INPUT(timeoutUSec, SD_VARLINK_INT, SD_VARLINK_NULLABLE),

@@ -141,6 +141,15 @@ static int disks(const struct guest_config *c, const struct qemu_fds *fds, char 
         return r;
 }
 
+/* Its one purpose is the power key, for guests without a driver for the GPIO power button that the device tree
+ * tells of: Debian's cloud kernels. Keys give the host nothing that the serial console does not give it. */
+static int keyboard(char ***argv) {
+        int r;
+
+        r = strv_extend(argv, "-device");
+        return r ?: strv_extend(argv, "virtio-keyboard-pci,addr=1e.0,romfile=," VIRTIO_OPTIONS);
+}
+
 int qemu_cmdline_build(
                 const char *qemu,
                 const struct guest_config *config,
@@ -154,6 +163,7 @@ int qemu_cmdline_build(
         r = strv_extend(&argv, qemu);
         r = r ?: machine(config, layout, fds, &argv);
         r = r ?: control(fds, &argv);
+        r = r ?: keyboard(&argv);
         r = r ?: network(config, fds, &argv);
         r = r ?: disks(config, fds, &argv);
         r = r ?: agent(fds, &argv);

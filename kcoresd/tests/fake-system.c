@@ -133,13 +133,6 @@ static int counter_read(uint32_t index, uint64_t *ret) {
         return 0;
 }
 
-static int identity_read(uint8_t buf[static KCORE_IDENTITY_MAX]) {
-        if (fake.identity_error < 0)
-                return fake.identity_error;
-        memcpy(buf, "\xa4identity", 9);
-        return 9;
-}
-
 /* --- the process --- */
 
 static void say(int fd, const char *s) {
@@ -220,6 +213,11 @@ static void qemu(enum fake_behaviour behaviour, int qmp_listen, int console_list
                         if (strstr(buf, "system_powerdown")) {
                                 say(qmp, "{\"return\": {}}\r\n");
                                 if (behaviour == FAKE_GOOD)
+                                        qemu_end(qmp, "guest-shutdown");
+                        }
+                        if (strstr(buf, "send-key") && strstr(buf, "{\"type\":\"qcode\",\"data\":\"power\"}")) {
+                                say(qmp, "{\"return\": {}}\r\n");
+                                if (behaviour == FAKE_KEYBOARD)
                                         qemu_end(qmp, "guest-shutdown");
                         }
                 }
@@ -352,7 +350,6 @@ const struct manager_ops fake_ops = {
         .identity_read = identity_read,
         .log_read = log_read,
         .counter_read = counter_read,
-        .identity_read = identity_read,
         .unit_start = unit_start,
         .unit_query = unit_query,
         .unit_stop = unit_stop,

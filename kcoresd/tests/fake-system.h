@@ -9,6 +9,7 @@
 
 enum fake_behaviour {
         FAKE_GOOD,           /* boots, powers off when asked */
+        FAKE_KEYBOARD,       /* boots, knows the power key only */
         FAKE_DEAF,           /* boots, ignores the power button and everything else */
         FAKE_SYSRQ,          /* boots, ignores the power button, obeys the magic SysRq */
         FAKE_EXIT_AT_ONCE,   /* status 1 before any QMP */

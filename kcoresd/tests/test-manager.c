@@ -339,6 +339,8 @@ static void test_console(void **state _unused_) {
 static void test_platform(void **state _unused_) {
         struct call c;
 
+        memcpy(fake.identity, "\xa4identity", 9);
+        fake.identity_size = 9;
         call(&c, METHOD_PLATFORM, NULL);
         expect_success(&c);
         assert_string_equal(sd_json_variant_string(sd_json_variant_by_key(c.reply, "identity")), "pGlkZW50aXR5");
@@ -463,6 +465,21 @@ static void test_sysrq(void **state _unused_) {
         assert_true(sd_json_variant_boolean(sd_json_variant_by_key(c.reply, "forced")));
         call_done(&c);
         assert_int_equal(fake.units[0].status, 0);
+}
+
+/* Debian's cloud kernels have no driver for the other button. */
+static void test_power_key(void **state _unused_) {
+        struct call c;
+
+        fake.behaviour = FAKE_KEYBOARD;
+        launch_a(&c);
+        expect_success(&c);
+        call_done(&c);
+        call_name(&c, METHOD_STOP, "a");
+        expect_success(&c);
+        assert_false(sd_json_variant_boolean(sd_json_variant_by_key(c.reply, "forced")));
+        call_done(&c);
+        assert_null(manager_find(manager, "a"));
 }
 
 static void test_force(void **state _unused_) {
@@ -1049,8 +1066,9 @@ static void test_damaged_state_is_ignored(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-                T(test_life), T(test_image), T(test_again_and_again), T(test_console), T(test_agent_port), T(test_platform), T(test_console_is_bounded),
-                T(test_console_of_a_sleeper), T(test_too_many_consoles), T(test_deaf_guest_is_forced), T(test_sysrq), T(test_force),
+                T(test_life), T(test_image), T(test_again_and_again), T(test_console), T(test_agent_port), T(test_platform),
+                T(test_console_is_bounded), T(test_console_of_a_sleeper), T(test_too_many_consoles), T(test_deaf_guest_is_forced),
+                T(test_sysrq), T(test_power_key), T(test_force),
                 T(test_ends_by_itself), T(test_ends_early), T(test_ends_before_the_realm),
                 T(test_stopped_while_starting), T(test_killed), T(test_realm_error), T(test_kernel_refuses),
                 T(test_systemd_refuses), T(test_qemu_fails), T(test_realm_is_not_made), T(test_slow_kernel), T(test_memlock_lowered),

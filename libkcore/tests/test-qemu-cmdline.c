@@ -61,8 +61,9 @@ static void test_minimal(void **state _unused_) {
         assert_int_equal(count(argv, "-append"), 0);
         assert_int_equal(count(argv, "-bios"), 0);
         assert_int_equal(count(argv, "-netdev"), 0);
-        /* No device but the port of the agent. */
-        assert_int_equal(count(argv, "-device"), 2);
+        /* No device but the power key's keyboard and the port of the agent. */
+        assert_int_equal(count(argv, "-device"), 3);
+        assert_true(has(argv, "-device", "virtio-keyboard-pci,addr=1e.0,romfile=,disable-legacy=on,iommu_platform=on"));
         assert_true(has(argv, "-chardev", "socket,id=agent,fd=9,server=on,wait=off"));
         assert_true(has(argv, "-device", "virtio-serial-pci,id=serial0,addr=10.0,disable-legacy=on,iommu_platform=on"));
         assert_true(has(argv, "-device", "virtserialport,bus=serial0.0,chardev=agent,name=org.kcore.attest.0"));
