@@ -43,12 +43,12 @@ def memory_in_use(server):
     return core["delegatedGranules"], core["realms"]
 
 
-def tiny_image():
-    """An arm64 Image that does nothing: waits for interrupts for ever."""
+def tiny_image(*instructions):
+    """An arm64 Image of these instructions; afterwards it waits for interrupts for ever."""
     branch = struct.pack("<I", 0x14000010)                     # b .+64
     header = branch + struct.pack("<I", 0) + struct.pack("<QQQ", 0, 4096, 0xa) + bytes(24) + b"ARMd" + bytes(4)
     assert len(header) == 64
-    code = struct.pack("<II", 0xd503207f, 0x17ffffff)          # wfi; b .-4
+    code = struct.pack(f"<{len(instructions) + 2}I", *instructions, 0xd503207f, 0x17ffffff)     # wfi; b .-4
     return (header + code).ljust(4096, b"\0")
 
 
