@@ -24,7 +24,7 @@ enum fake_behaviour {
 struct fake_system {
         struct platform_facts facts;
         enum fake_behaviour behaviour;
-        int config_error, segment_error, unit_error, identity_error; /* injected */
+        int config_error, segment_error, unit_error; /* injected */
         int launch_error;      /* what the kernel says of the launch, -errno */
         uint32_t launch_state; /* and where it stands: 0 for active */
         uint64_t launch_exits; /* how often the realm left */
