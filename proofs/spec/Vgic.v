@@ -1,0 +1,33 @@
+(* SPDX-License-Identifier: Apache-2.0 *)
+(* hyp/core/vgic.c: list registers that the host may give a realm, and what it gets back (DEN0137 A6.1,
+   GIC: IHI0069 12.4). *)
+From kcore Require Export machine.Machine lang.Seq.
+Local Open Scope Z_scope.
+
+Definition sixteen : list Z := below 16.
+
+Definition num_lrs (s : state) : Z :=
+  let n := Z.land (vtr (hw s)) 31 + 1 in if 16 <? n then 16 else n.
+
+(* Bits of the priority field that this CPU does not implement (ICH_VTR_EL2.PRIbits). *)
+Definition priority_res0 (vtr : Z) : Z :=
+  let bits := Z.land (Z.shiftr vtr 29) 7 + 1 in
+  if bits <=? 4 then 2 ^ 48 * 15 else if bits =? 5 then 2 ^ 48 * 7 else if bits =? 6 then 2 ^ 48 * 3
+  else if bits =? 7 then 2 ^ 48 else 0.
+
+(* SGI, PPI, SPI, or LPI within the identifier bits of this CPU. *)
+Definition intid_ok (vtr intid : Z) : bool :=
+  (intid <? 1020) || (negb (intid <? 8192) &&
+    (intid <? if Z.land (Z.shiftr vtr 23) 7 =? 0 then 2 ^ 16 else 2 ^ 24)).
+
+Definition lr (i : Z) (s : state) : Z := run_in IN_gicv3_lr i s.
+Definition lr_used (v : Z) : bool := negb (Z.land v (3 * 2 ^ 62) =? 0).
+Definition lr_intid (v : Z) : Z := Z.land v 0xFFFFFFFF.
+
+(* Is this the interrupt of one of the list registers before n? *)
+Definition seen_before (n intid : Z) (upto : nat) (s : state) : bool :=
+  existsb (fun i => (i <? n) && (lr_used (lr i s) && (lr_intid (lr i s) =? intid))) (below upto).
+Definition intid_seen (n intid : Z) (s : state) : bool := seen_before n intid 16 s.
+
+(* HW, the physical INTID but its EOI bit, and priority bits that do not exist must be clear. *)
+Definition lr_forbidden (vtr : Z) : Z := Z.lor 0x20001DFF00000000 (priority_res0 vtr).
