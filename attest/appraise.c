@@ -121,7 +121,7 @@ static bool identity_judge(struct appraiser *a) {
         char *actual = NULL;
         size_t n;
 
-        if (asprintf(&actual, "%zu certificates", c->n_entries) < 0)
+        if (asprintf(&actual, "%zu certificate%s", c->n_entries, c->n_entries == 1 ? "" : "s") < 0)
                 actual = NULL;
         e = kcore_identity_verify(id, &detail);
         if (e == KCORE_ATTEST_NO_CHAIN && a->in->any_identity) {
