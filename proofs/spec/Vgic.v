@@ -31,3 +31,15 @@ Definition intid_seen (n intid : Z) (s : state) : bool := seen_before n intid 16
 
 (* HW, the physical INTID but its EOI bit, and priority bits that do not exist must be clear. *)
 Definition lr_forbidden (vtr : Z) : Z := Z.lor 0x20001DFF00000000 (priority_res0 vtr).
+
+(* May the host use list register n as the run page has it? An unused one may hold anything. *)
+Definition lr_ok (vtr n : Z) (s : state) : bool :=
+  let v := lr n s in
+  negb (lr_used v) ||
+  ((Z.land v (lr_forbidden vtr) =? 0) && (intid_ok vtr (lr_intid v) && negb (intid_seen n (lr_intid v) s))).
+
+(* ICH_HCR_EL2 as the host wants it: UIE, LRENPIE, NPIE, VGrp[01][ED]IE, TDIR; and every list register. *)
+Definition hcr_ok (hcr : Z) : bool := Z.land hcr (0xFFFFFFFFFFFFFFFF - 0x40FE) =? 0.
+Definition lrs_ok (upto : nat) (s : state) : bool :=
+  forallb (fun i => negb (i <? num_lrs s) || lr_ok (vtr (hw s)) i s) (below upto).
+Definition entry_ok (s : state) : bool := hcr_ok (run_in IN_gicv3_hcr 0 s) && lrs_ok 16 s.
