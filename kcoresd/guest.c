@@ -394,7 +394,7 @@ static void tick_stopping(Guest *g) {
 static void stopped_with_error(Guest *g) {
         _cleanup_free_ char *reason = NULL, *messages = NULL, *all = NULL;
 
-        (void) launch_progress(g, 0, &reason);
+        (void) launch_progress(g, END_WAIT_USEC, &reason); /* as of now: what was last heard may be from before */
         messages = g->manager->ops->unit_messages(g->unit, g->state.created_usec);
         if (asprintf(&all, "%s%s%s", reason ?: "the realm stopped with an error", messages ? ": " : "", strempty(messages)) < 0)
                 all = NULL;

@@ -611,6 +611,18 @@ static void test_realm_error(void **state _unused_) {
         assert_int_equal(fake.units[0].alive, false);
 }
 
+/* The kernel knows why, if it is asked when QEMU tells of the end. */
+static void test_realm_error_of_the_kernel(void **state _unused_) {
+        struct call c;
+
+        fake.behaviour = FAKE_INTERNAL_ERROR;
+        fake.launch_state = KCORE_LAUNCH_CREATED;
+        fake.launch_error = -EBADMSG;
+        launch_a(&c);
+        expect_error(&c, ERROR_LAUNCH_FAILED);
+        assert_non_null(strstr(manager_find(manager, "a")->state.reason, "the realm could not be made or run"));
+}
+
 /* --- launches that fail --- */
 
 static void test_kernel_refuses(void **state _unused_) {
@@ -1070,7 +1082,7 @@ int main(void) {
                 T(test_console_is_bounded), T(test_console_of_a_sleeper), T(test_too_many_consoles), T(test_deaf_guest_is_forced),
                 T(test_sysrq), T(test_power_key), T(test_force),
                 T(test_ends_by_itself), T(test_ends_early), T(test_ends_before_the_realm),
-                T(test_stopped_while_starting), T(test_killed), T(test_realm_error), T(test_kernel_refuses),
+                T(test_stopped_while_starting), T(test_killed), T(test_realm_error), T(test_realm_error_of_the_kernel), T(test_kernel_refuses),
                 T(test_systemd_refuses), T(test_qemu_fails), T(test_realm_is_not_made), T(test_slow_kernel), T(test_memlock_lowered),
                 T(test_check_fails), T(test_nonsense_qemu), T(test_bad_descriptors), T(test_payload_too_big),
                 T(test_wrong_parameters), T(test_not_json), T(test_deep_json), T(test_oversized_message),
