@@ -61,7 +61,8 @@ int client_report(const char *error_id, sd_json_variant *p) {
                 return report_error(EXIT_CHECK_FAILED, "CheckFailed", field_string(p, "fix"), "%s: %s",
                                     field_string(p, "title"), message);
         if (streq(error_id, ERROR_LAUNCH_FAILED))
-                return report_error(EXIT_FAILED, "LaunchFailed", NULL, "the guest \"%s\" could not be launched: %s", name, message);
+                return report_error_with(EXIT_FAILED, "LaunchFailed", NULL, "page", sd_json_variant_by_key(p, "page"),
+                                         "the guest \"%s\" could not be launched: %s", name, message);
         if (streq(error_id, ERROR_BUSY))
                 return report_error(EXIT_FAILED, "Busy", "Try again later.", "too many clients use the guest \"%s\"", name);
         if (streq(error_id, ERROR_NO_CORE))

@@ -79,6 +79,8 @@ const char *color(FILE *f, const char *sequence); /* "" without colours */
 
 /* "kcorectl: ..." on stderr, in red on a terminal; with --json an object on stdout. Returns exit_code. */
 int report_error(int exit_code, const char *error, const char *fix, const char *format, ...) _printf_(4, 5);
+/* The same; the object has one more field, unless value is NULL. */
+int report_error_with(int exit_code, const char *error, const char *fix, const char *key, sd_json_variant *value, const char *format, ...) _printf_(6, 7);
 
 void print_json(sd_json_variant *v);
 

@@ -30,17 +30,13 @@ void print_safe(FILE *f, const char *text) {
         }
 }
 
-int report_error(int exit_code, const char *error, const char *fix, const char *format, ...) {
+static int report(int exit_code, const char *error, const char *fix, const char *key, sd_json_variant *value, const char *format, va_list ap) _printf_(6, 0);
+static int report(int exit_code, const char *error, const char *fix, const char *key, sd_json_variant *value, const char *format, va_list ap) {
         _cleanup_free_ char *message = NULL;
-        va_list ap;
-        int n;
 
         if (context.failure_code != 0)
                 exit_code = context.failure_code;
-        va_start(ap, format);
-        n = vasprintf(&message, format, ap);
-        va_end(ap);
-        if (n < 0) {
+        if (vasprintf(&message, format, ap) < 0) {
                 message = NULL;
                 return exit_code;
         }
@@ -53,6 +49,7 @@ int report_error(int exit_code, const char *error, const char *fix, const char *
                                     SD_JSON_BUILD_PAIR_STRING("error", error),
                                     SD_JSON_BUILD_PAIR_STRING("message", message),
                                     SD_JSON_BUILD_PAIR_CONDITION(!!fix, "fix", SD_JSON_BUILD_STRING(fix)),
+                                    SD_JSON_BUILD_PAIR_CONDITION(!!value, key, SD_JSON_BUILD_VARIANT(value)),
                                     SD_JSON_BUILD_PAIR_INTEGER("exitCode", exit_code)) >= 0)
                         print_json(v);
                 return exit_code;
@@ -65,6 +62,24 @@ int report_error(int exit_code, const char *error, const char *fix, const char *
                 print_safe(stderr, fix);
                 fputc('\n', stderr);
         }
+        return exit_code;
+}
+
+int report_error(int exit_code, const char *error, const char *fix, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        exit_code = report(exit_code, error, fix, NULL, NULL, format, ap);
+        va_end(ap);
+        return exit_code;
+}
+
+int report_error_with(int exit_code, const char *error, const char *fix, const char *key, sd_json_variant *value, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        exit_code = report(exit_code, error, fix, key, value, format, ap);
+        va_end(ap);
         return exit_code;
 }
 

@@ -145,6 +145,39 @@ static void reply_launched(Guest *g) {
         g->launcher = sd_varlink_unref(g->launcher);
 }
 
+/* The segment that g->bad_page is in, or NULL. */
+static const struct payload *bad_segment(const Guest *g) {
+        for (size_t i = 0; i < g->n_payload; i++)
+                if (g->bad_page >= g->payload[i].ipa && g->bad_page - g->payload[i].ipa < g->payload[i].length)
+                        return &g->payload[i];
+        return NULL;
+}
+
+static int bad_page_to_json(const Guest *g, sd_json_variant **ret) {
+        const struct payload *p = bad_segment(g);
+
+        if (g->bad_page == 0)
+                return 0;
+        return sd_json_buildo(
+                        ret,
+                        SD_JSON_BUILD_PAIR_UNSIGNED("address", g->bad_page),
+                        SD_JSON_BUILD_PAIR_CONDITION(!!p, "segment", SD_JSON_BUILD_UNSIGNED(p ? (uint64_t) (p - g->payload) + 1 : 0)),
+                        SD_JSON_BUILD_PAIR_CONDITION(!!p, "kind", SD_JSON_BUILD_STRING(p ? p->kind : NULL)),
+                        SD_JSON_BUILD_PAIR_CONDITION(!!p, "offset", SD_JSON_BUILD_UNSIGNED(p ? g->bad_page - p->ipa : 0)));
+}
+
+static const char *bad_page_to_string(const Guest *g, char buf[static 128]) {
+        const struct payload *p = bad_segment(g);
+
+        buf[0] = 0;
+        if (p)
+                snprintf(buf, 128, ": the page at 0x%" PRIx64 " of segment %zu (%s), IPA 0x%" PRIx64,
+                         g->bad_page - p->ipa, (size_t) (p - g->payload) + 1, p->kind, g->bad_page);
+        else if (g->bad_page > 0)
+                snprintf(buf, 128, ": the page at IPA 0x%" PRIx64, g->bad_page);
+        return buf;
+}
+
 /* The unit is gone. reason: why, or NULL for an orderly end. To whoever still waits for the launch it went
  * well if the guest has exited by itself. May free g. */
 static void ended(Guest *g, GuestStatus status, const char *reason) {
@@ -173,12 +206,16 @@ static void ended(Guest *g, GuestStatus status, const char *reason) {
         if (launched)
                 reply_launched(g);
         else if (g->launcher) {
+                _cleanup_(sd_json_variant_unrefp) sd_json_variant *page = NULL;
+
+                (void) bad_page_to_json(g, &page);
                 (void) sd_varlink_errorbo(
                                 g->launcher, ERROR_LAUNCH_FAILED,
                                 SD_JSON_BUILD_PAIR_STRING("name", g->state.config.name),
                                 SD_JSON_BUILD_PAIR_STRING(
                                                 "message",
-                                                g->state.reason ?: "the guest ended before it was running"));
+                                                g->state.reason ?: "the guest ended before it was running"),
+                                SD_JSON_BUILD_PAIR_CONDITION(!!page, "page", SD_JSON_BUILD_VARIANT(page)));
                 g->launcher = sd_varlink_unref(g->launcher);
         }
         for (size_t i = 0; i < STOP_WAITERS_MAX; i++)
@@ -280,12 +317,13 @@ static int launch_progress(Guest *g, uint64_t wait_usec, char **ret_reason) {
                 return 1;
         if (s.error < 0) {
                 const char *refusal = kcore_launch_refusal(&s);
-                char rmi[64] = "";
+                char rmi[64] = "", page[128];
 
+                g->bad_page = s.error_ipa;
                 if (s.rmi_command != 0)
                         snprintf(rmi, sizeof(rmi), " (RMI command 0x%04" PRIx32 " answered %" PRIu32 ")", s.rmi_command, s.rmi_status);
-                if (asprintf(ret_reason, "the realm could not be made or run: %s%s%s", refusal ?: strerror(-s.error), rmi,
-                             s.error == -ENOMEM ? "; too little memory is free or may be locked" : "") < 0)
+                if (asprintf(ret_reason, "the realm could not be made or run: %s%s%s%s", refusal ?: strerror(-s.error),
+                             bad_page_to_string(g, page), rmi, s.error == -ENOMEM ? "; too little memory is free or may be locked" : "") < 0)
                         *ret_reason = NULL;
                 return -EIO;
         }
@@ -581,6 +619,21 @@ static int arm(Manager *m, const struct guest_config *c, const struct guest_layo
         return TAKE_FD(fd);
 }
 
+static void remember_payload(Guest *g, const struct kci_image *image, const struct guest_layout *l, uint64_t kernel_size, uint64_t dtb_size) {
+        if (image)
+                for (; g->n_payload < image->n_segments; g->n_payload++) {
+                        const struct kci_segment *s = &image->segments[g->n_payload];
+
+                        g->payload[g->n_payload] = (struct payload) { kci_kind_to_string(s->kind), s->ipa, s->pages * KCI_PAGE };
+                }
+        else {
+                g->payload[g->n_payload++] = (struct payload) { kci_kind_to_string(KCI_KERNEL), l->kernel, kernel_size };
+                if (l->initrd_size > 0)
+                        g->payload[g->n_payload++] = (struct payload) { kci_kind_to_string(KCI_INITRD), l->initrd, l->initrd_size };
+                g->payload[g->n_payload++] = (struct payload) { kci_kind_to_string(KCI_DTB), l->dtb, dtb_size };
+        }
+}
+
 static int start_unit(Guest *g, const struct guest_layout *l, const bool disk_is_block[], struct failure *f) {
         const struct guest_config *c = &g->state.config;
         _cleanup_free_ char *qmp_path = NULL, *console_path = NULL, *agent_path = NULL, *description = NULL, *error = NULL;
@@ -685,6 +738,7 @@ int guest_launch(Manager *m, struct guest_config *c, sd_varlink *link, bool want
         if (r < 0)
                 return r;
         g->launch_fd = TAKE_FD(launch);
+        remember_payload(g, c->image_fd < 0 ? NULL : &image, &layout, kernel_size, dtb_size);
         g->state.config = *c;
         *c = (struct guest_config) GUEST_CONFIG_INIT;
         if (sd_id128_is_null(g->state.config.uuid)) {

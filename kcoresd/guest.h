@@ -3,6 +3,7 @@
 
 /* One guest, from launch to the end of its unit. */
 
+#include "../image/kci.h"
 #include "console.h"
 #include "failure.h"
 #include "launch-watch.h"
@@ -20,12 +21,21 @@
 #define STOP_SYSRQ_END_USEC (10 * USEC_PER_SEC)
 #define STOP_WAITERS_MAX 8
 
+/* A segment that the kernel loads into the realm. */
+struct payload {
+        const char *kind;
+        uint64_t ipa, length;
+};
+
 struct Guest {
         Manager *manager;
         struct guest_state state;
         char *unit, *dir;
         int launch_fd; /* to ask the kernel how the launch stands; -EBADF if lost */
         LaunchWatch *watch;
+        struct payload payload[KCI_SEGMENTS_MAX]; /* none of a guest of an earlier run */
+        size_t n_payload;
+        uint64_t bad_page; /* IPA of the page that failed the launch, 0: it was none */
 
         Qmp *qmp;
         Console *console;

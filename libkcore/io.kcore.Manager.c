@@ -104,6 +104,16 @@ static SD_VARLINK_DEFINE_STRUCT_TYPE(
                 SD_VARLINK_DEFINE_FIELD_BY_TYPE(realm, Realm, SD_VARLINK_NULLABLE));
 
 static SD_VARLINK_DEFINE_STRUCT_TYPE(
+                Page,
+                SD_VARLINK_FIELD_COMMENT("IPA"),
+                SD_VARLINK_DEFINE_FIELD(address, SD_VARLINK_INT, 0),
+                SD_VARLINK_FIELD_COMMENT("Which segment of the payload it is in, from 1 on, and its offset there in bytes; missing if kcoresd was restarted during the launch"),
+                SD_VARLINK_DEFINE_FIELD(segment, SD_VARLINK_INT, SD_VARLINK_NULLABLE),
+                SD_VARLINK_FIELD_COMMENT("kernel, initrd or device tree"),
+                SD_VARLINK_DEFINE_FIELD(kind, SD_VARLINK_STRING, SD_VARLINK_NULLABLE),
+                SD_VARLINK_DEFINE_FIELD(offset, SD_VARLINK_INT, SD_VARLINK_NULLABLE));
+
+static SD_VARLINK_DEFINE_STRUCT_TYPE(
                 Core,
                 SD_VARLINK_FIELD_COMMENT("Major and minor, as \"1.0\""),
                 SD_VARLINK_DEFINE_FIELD(version, SD_VARLINK_STRING, 0),
@@ -247,7 +257,9 @@ static SD_VARLINK_DEFINE_ERROR(
 static SD_VARLINK_DEFINE_ERROR(
                 LaunchFailed,
                 SD_VARLINK_DEFINE_FIELD(name, SD_VARLINK_STRING, 0),
-                SD_VARLINK_DEFINE_FIELD(message, SD_VARLINK_STRING, 0));
+                SD_VARLINK_DEFINE_FIELD(message, SD_VARLINK_STRING, 0),
+                SD_VARLINK_FIELD_COMMENT("If one page of the payload is the reason, for example a sealed one that was altered"),
+                SD_VARLINK_DEFINE_FIELD_BY_TYPE(page, Page, SD_VARLINK_NULLABLE));
 static SD_VARLINK_DEFINE_ERROR(Busy, SD_VARLINK_DEFINE_FIELD(name, SD_VARLINK_STRING, 0));
 static SD_VARLINK_DEFINE_ERROR(NoCore, SD_VARLINK_DEFINE_FIELD(message, SD_VARLINK_STRING, 0));
 
@@ -269,6 +281,8 @@ SD_VARLINK_DEFINE_INTERFACE(
                 &vl_type_Runtime,
                 SD_VARLINK_SYMBOL_COMMENT("What the kernel tells about its realm"),
                 &vl_type_Realm,
+                SD_VARLINK_SYMBOL_COMMENT("A page of what is loaded into a realm"),
+                &vl_type_Page,
                 &vl_type_Core,
                 &vl_type_Counter,
                 &vl_type_Check,

@@ -112,6 +112,8 @@ static int launch_status(int fd, struct kcore_launch_status *ret) {
                 ret->error = fake.launch_error;
                 ret->rmi_command = 0x15a;
                 ret->rmi_status = 1;
+                if (fake.bad_page)
+                        ret->error_ipa = fake.segments[fake.n_segments - 1].ipa + ((fake.segments[fake.n_segments - 1].length - 1) & ~UINT64_C(4095));
         }
         return 0;
 }

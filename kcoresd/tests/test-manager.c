@@ -623,6 +623,32 @@ static void test_realm_error_of_the_kernel(void **state _unused_) {
         assert_non_null(strstr(manager_find(manager, "a")->state.reason, "the realm could not be made or run"));
 }
 
+/* Which page it was goes to people and to programs. */
+static void test_bad_page(void **state _unused_) {
+        _cleanup_free_ char *words = NULL;
+        uint64_t offset, address;
+        sd_json_variant *page;
+        struct call c;
+
+        fake.behaviour = FAKE_INTERNAL_ERROR;
+        fake.launch_state = KCORE_LAUNCH_CREATED;
+        fake.launch_error = -EBADMSG;
+        fake.bad_page = true;
+        launch_a(&c);
+        offset = (fake.segments[1].length - 1) & ~UINT64_C(4095);
+        address = fake.segments[1].ipa + offset;
+        assert_int_equal(fake.n_segments, 2); /* kernel, device tree */
+        page = sd_json_variant_by_key(c.reply, "page");
+        assert_non_null(page);
+        assert_int_equal(sd_json_variant_unsigned(sd_json_variant_by_key(page, "address")), address);
+        assert_int_equal(sd_json_variant_unsigned(sd_json_variant_by_key(page, "segment")), 2);
+        assert_int_equal(sd_json_variant_unsigned(sd_json_variant_by_key(page, "offset")), offset);
+        assert_string_equal(sd_json_variant_string(sd_json_variant_by_key(page, "kind")), "device tree");
+        expect_error(&c, ERROR_LAUNCH_FAILED);
+        assert_true(asprintf(&words, "the page at 0x%" PRIx64 " of segment 2 (device tree), IPA 0x%" PRIx64 " (RMI command", offset, address) > 0);
+        assert_non_null(strstr(manager_find(manager, "a")->state.reason, words));
+}
+
 /* --- launches that fail --- */
 
 static void test_kernel_refuses(void **state _unused_) {
@@ -1082,7 +1108,8 @@ int main(void) {
                 T(test_console_is_bounded), T(test_console_of_a_sleeper), T(test_too_many_consoles), T(test_deaf_guest_is_forced),
                 T(test_sysrq), T(test_power_key), T(test_force),
                 T(test_ends_by_itself), T(test_ends_early), T(test_ends_before_the_realm),
-                T(test_stopped_while_starting), T(test_killed), T(test_realm_error), T(test_realm_error_of_the_kernel), T(test_kernel_refuses),
+                T(test_stopped_while_starting), T(test_killed), T(test_realm_error), T(test_realm_error_of_the_kernel), T(test_bad_page),
+                T(test_kernel_refuses),
                 T(test_systemd_refuses), T(test_qemu_fails), T(test_realm_is_not_made), T(test_slow_kernel), T(test_memlock_lowered),
                 T(test_check_fails), T(test_nonsense_qemu), T(test_bad_descriptors), T(test_payload_too_big),
                 T(test_wrong_parameters), T(test_not_json), T(test_deep_json), T(test_oversized_message),

@@ -47,7 +47,7 @@
  * FIGETBSZ = 2) catches it. */
 #define KCORE_IOC_MAGIC		0xC4
 
-#define KCORE_API_VERSION	2
+#define KCORE_API_VERSION	3
 
 #define KCORE_MAX_SEGMENTS	32
 #define KCORE_MAX_VCPUS		512
@@ -179,6 +179,7 @@ struct kcore_launch_segment {
  * which step: EACCES, 16: the policy forbids it; EKEYREJECTED, 17: the block's
  * signature is wrong; EBADMSG, 18: key or page not sealed for this machine,
  * image or address, or altered; EPERM, 19: the RIM is not the one expected.
+ * error_ipa is the page that was being loaded, if there was one.
  */
 struct kcore_launch_status {
 	__u32 state;		/* KCORE_LAUNCH_* below */
@@ -197,7 +198,8 @@ struct kcore_launch_status {
 	__s32 pid;		/* process that made the VM (0: none yet) */
 	__u32 reserved0;
 	__u64 realm_id;		/* kernel's number of the realm, from 1; 0: not created */
-	__u64 reserved[12];
+	__u64 error_ipa;	/* page of the payload that the error is about; 0: of none */
+	__u64 reserved[11];
 };					/* 192 bytes */
 #define KCORE_LAUNCH_NEW	0	/* no configuration */
 #define KCORE_LAUNCH_CONFIGURED	1	/* KCORE_LAUNCH_CONFIG accepted */

@@ -119,14 +119,19 @@ def from_another_image(one, two, image):
     return data
 
 
-@pytest.mark.parametrize("change", [flipped, swapped, from_another_image])
-def test_sealed_pages_altered(server, sealed, change):
+@pytest.mark.parametrize("change, page", [(flipped, 3), (swapped, 2), (from_another_image, 3)])
+def test_sealed_pages_altered(server, sealed, change, page):
+    """Refused, nothing is left behind, and the error names the first page that does not open."""
     before = memory_in_use(server)
-    data = bytes(change(sealed[0], sealed[1], kci.Image(sealed[0])))
+    image = kci.Image(sealed[0])
+    data = bytes(change(sealed[0], sealed[1], image))
     assert data != sealed[0] and len(data) == len(sealed[0])
     answer = launch(server, data, code=1)
     assert answer["error"] == "LaunchFailed" and "were altered" in answer["message"], answer
     assert "RMI command 0x4b09 answered 18" in answer["message"], answer
+    offset, address = page * kci.PAGE, image.manifest[10][0][2] + page * kci.PAGE
+    assert answer["page"] == {"segment": 1, "kind": "kernel", "offset": offset, "address": address}, answer
+    assert f"the page at {offset:#x} of segment 1 (kernel), IPA {address:#x}" in answer["message"], answer
     assert memory_in_use(server) == before
 
 
