@@ -34,6 +34,11 @@
 
 #define MODE_NORMAL 1
 
+/* Of Arm's states those that a KCore has, docs/abi.md */
+#define LIFECYCLE_UNKNOWN 0x0000
+#define LIFECYCLE_SECURED 0x3000
+#define LIFECYCLE_DEBUG 0x4000
+
 struct certificate {
         struct sign1 sign1;
         char issuer[KCORE_TEXT_MAX + 1], subject[KCORE_TEXT_MAX + 1];
@@ -210,6 +215,14 @@ static enum kcore_attest_error chain_parse(
         return KCORE_ATTEST_OK;
 }
 
+/* What follows from the chain, which is signed. */
+static uint16_t chain_lifecycle(const struct kcore_identity *id) {
+        for (size_t i = 0; i < id->n_entries; i++)
+                if (!id->entries[i].normal)
+                        return LIFECYCLE_DEBUG;
+        return id->n_entries > 0 ? LIFECYCLE_SECURED : LIFECYCLE_UNKNOWN;
+}
+
 static enum kcore_attest_error document_parse(
                 struct kcore_identity *id, size_t size, struct kcore_attest_detail *detail) {
 
@@ -226,15 +239,16 @@ static enum kcore_attest_error document_parse(
                 return fail(detail, KCORE_ATTEST_WRONG_TYPE, "identity");
 
         e = need(&at, &map, DOCUMENT_LIFECYCLE, "lifecycle", ITEM_UNSIGNED, &lifecycle);
-        if (e == KCORE_ATTEST_OK && lifecycle.value > UINT16_MAX)
-                e = fail_claim(detail, KCORE_ATTEST_WRONG_VALUE, at.part, DOCUMENT_LIFECYCLE, "lifecycle");
         if (e == KCORE_ATTEST_OK)
                 e = need(&at, &map, DOCUMENT_CHAIN, "chain", ITEM_ARRAY, &chain);
         if (e == KCORE_ATTEST_OK)
                 e = chain_parse(id, &chain, detail);
         if (e != KCORE_ATTEST_OK)
                 return e;
-        id->claims.lifecycle = (uint16_t) lifecycle.value;
+        /* Nobody signed it, so it is no more than a copy. */
+        id->claims.lifecycle = chain_lifecycle(id);
+        if (lifecycle.value != id->claims.lifecycle)
+                return fail_claim(detail, KCORE_ATTEST_WRONG_VALUE, at.part, DOCUMENT_LIFECYCLE, "lifecycle");
 
         if (!cbor_find(&map, DOCUMENT_PLATFORM, &platform))
                 return fail_claim(detail, KCORE_ATTEST_MISSING_CLAIM, at.part, DOCUMENT_PLATFORM, "platform key");

@@ -32,7 +32,6 @@ def identity_seeds():
     yield tokens.Identity().encode()
     alone = tokens.Identity()
     alone.entries = []
-    alone.lifecycle = 0
     yield alone.encode()
     bare = tokens.Identity()
     del bare.entries[1][1][tokens.CONFIGURATION]

@@ -218,7 +218,7 @@ KCORE_ATTEST_PUBLIC const char *kcore_lifecycle_name(uint16_t lifecycle);
 /* What an identity document (KCORE_IDENTITY_READ, files *.kplat) says. */
 struct kcore_identity_claims {
         size_t n_entries;       /* certificates of the chain; 0: nobody vouches for this identity */
-        uint16_t lifecycle;     /* as the platform token says it */
+        uint16_t lifecycle;     /* that of the platform token; it follows from the modes of the chain's certificates */
         uint8_t root[32];       /* SHA-256 of the encoded COSE_Key at the root of the chain (UDS) */
         uint8_t code_hash[64];  /* SHA-512 of kcore.bin, from the last certificate */
         uint8_t sealing_key[32]; /* X25519: images are sealed to it */

@@ -470,6 +470,16 @@ class Identities(unittest.TestCase):
         document("root's kind", "bad-key", lambda d: d[1].__setitem__(0, tokens.cose_key(tokens.ec_key(1))))
         document("no lifecycle", "missing-claim", lambda d: d.pop(4) and d)
         document("lifecycle", "wrong-value", lambda d: d.update({4: 65536}))
+        document("lifecycle's type", "wrong-type", lambda d: d.update({4: "secured"}))
+        # Nobody signs it, so it must be what the signed chain says.
+        for lifecycle in (0, 0x3001, 0x4000, 0x6000):
+            document(f"lifecycle {lifecycle:#x} of a normal chain", "wrong-value", lambda d: d.update({4: lifecycle}))
+        document("secured without a chain", "wrong-value", lambda d: d.update({1: []}))
+
+        def debug_as_secured(i):
+            i.entries[0][1][tokens.MODE] = b"\x02"
+            i.lifecycle = 0x3000
+        case("secured with a stage in debug mode", "wrong-value", debug_as_secured)
         document("no platform key", "missing-claim", lambda d: d.pop(2) and {1: d[1], 3: d[3], 4: d[4]})
         document("no sealing key", "missing-claim", lambda d: d.pop(3) and {1: d[1], 2: d[2], 4: d[4]})
         document("no map", "wrong-type", lambda d: [d])
@@ -486,11 +496,8 @@ class Identities(unittest.TestCase):
             bad = bytearray(good)
             bad[i] ^= 1 << (i % 8)
             cases.append(bytes(bad))
-        # The lifecycle stands outside the certificates; the platform token repeats it, signed.
-        unsigned = len(good) - 2
         for i, got in enumerate(check("identity", *cases)):
-            if i < unsigned:
-                self.assertNotEqual(got[0], "ok", f"byte {i}")
+            self.assertNotEqual(got[0], "ok", f"byte {i}")
 
 
 if __name__ == "__main__":

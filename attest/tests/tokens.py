@@ -208,11 +208,15 @@ class Identity:
         ]
         self.platform = (self.dice, certificate("kcore", "platform", self.cpak, 0x01))
         self.sealing = (self.dice, certificate("kcore", "sealing", self.seal, 0x10))
-        self.lifecycle = 0x3000
+        self.lifecycle = None    # what follows from the entries
 
     def document(self):
         chain = [self.root] + [sign1(key, claims) for key, claims in self.entries] if self.entries else []
-        return {1: chain, 2: sign1(*self.platform), 3: sign1(*self.sealing), 4: self.lifecycle}
+        lifecycle = self.lifecycle
+        if lifecycle is None:
+            normal = all(claims.get(MODE) == b"\x01" for _, claims in self.entries)
+            lifecycle = 0 if not self.entries else 0x3000 if normal else 0x4000
+        return {1: chain, 2: sign1(*self.platform), 3: sign1(*self.sealing), 4: lifecycle}
 
     def encode(self):
         return cbor2.dumps(self.document())

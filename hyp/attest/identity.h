@@ -37,7 +37,7 @@ uint32_t identity_lifecycle(void);
 
 /*
  * The identity document, public: { 1: chain, 2: certificate of the platform key, 3: certificate of the sealing
- * key, 4: lifecycle }. A certificate is a COSE_Sign1 by the DICE key, as an entry of the chain: issuer (the DICE
+ * key, 4: lifecycle, which follows from the chain }. A certificate is a COSE_Sign1 by the DICE key, as an entry of the chain: issuer (the DICE
  * key's name), subject, subject's public key, key usage.
  */
 const uint8_t *identity_document(uint32_t *len);

@@ -285,7 +285,7 @@ class Platform:
                 -4670548: encode({-70002: "kcore", -70003: "1.0", -70005: 1})}
         chain = [self.cose_key(self.uds), self.certificate(self.uds, "rom", "kcore", self.dice, 0x20, boot)]
         return encode({1: chain if self.chain else [], 2: self.certificate(self.dice, "kcore", "platform", self.attestation, 0x01),
-                       3: self.certificate(self.dice, "kcore", "sealing", self.sealing, 0x10), 4: 0x3000 if self.chain else 0x6003})
+                       3: self.certificate(self.dice, "kcore", "sealing", self.sealing, 0x10), 4: 0x3000 if self.chain else 0})
 
 
 if __name__ == "__main__":
