@@ -8,6 +8,45 @@ void failure_done(struct failure *f) {
         *f = (struct failure) {};
 }
 
+const char *failure_class_to_string(FailureClass c) {
+        static const char *const table[_FAILURE_CLASS_MAX] = {
+                [FAILURE_REQUEST] = "request",
+                [FAILURE_CHECK] = "check",
+                [FAILURE_SYSTEM] = "system",
+                [FAILURE_QEMU] = "qemu",
+                [FAILURE_MEMORY] = "memory",
+                [FAILURE_TIMEOUT] = "timeout",
+                [FAILURE_KERNEL] = "kernel",
+                [FAILURE_POLICY] = "policy",
+                [FAILURE_SIGNATURE] = "signature",
+                [FAILURE_SEAL] = "seal",
+                [FAILURE_MEASUREMENT] = "measurement",
+        };
+
+        return table[c];
+}
+
+FailureClass failure_class_of_error(const char *error_id) {
+        if (!error_id || streq(error_id, ERROR_LAUNCH_FAILED))
+                return FAILURE_SYSTEM;
+        return streq(error_id, ERROR_CHECK_FAILED) ? FAILURE_CHECK : FAILURE_REQUEST;
+}
+
+FailureClass failure_class_of_launch(const struct kcore_launch_status *s) {
+        switch (kcore_launch_refused(s)) {
+        case KCORE_REFUSED_POLICY:
+                return FAILURE_POLICY;
+        case KCORE_REFUSED_SIGNATURE:
+                return FAILURE_SIGNATURE;
+        case KCORE_REFUSED_SEAL:
+                return FAILURE_SEAL;
+        case KCORE_REFUSED_RIM:
+                return FAILURE_MEASUREMENT;
+        default:
+                return s->error == -ENOMEM ? FAILURE_MEMORY : FAILURE_KERNEL;
+        }
+}
+
 int fail_invalid(struct failure *f, const char *field, const char *message) {
         return FAIL(f, ERROR_INVALID_GUEST, SD_JSON_BUILD_PAIR_STRING("field", field), SD_JSON_BUILD_PAIR_STRING("message", message));
 }

@@ -17,6 +17,7 @@
 #include "../libkcore/qemu-cmdline.h"
 #include "../libkcore/io.kcore.Manager.h"
 #include "guest-image.h"
+#include "log.h"
 #include "socket-util.h"
 
 #define TICK_BUSY_USEC (200 * USEC_PER_MSEC)
@@ -44,7 +45,13 @@ static void save(Guest *g) {
         if (r >= 0 && path)
                 r = write_file_atomic(path, text, 0600);
         if (r < 0 || !path)
-                fprintf(stderr, SD_WARNING "Guest %s: can not save its state: %s\n", g->state.config.name, strerror(-r));
+                log_guest(&g->state, LOG_WARNING, "could not be saved: %s", strerror(-r));
+}
+
+/* Its status is another one. */
+static void changed(Guest *g) {
+        save(g);
+        manager_tell(g->manager, "changed", &g->state);
 }
 
 /* --- its life as an object --- */
@@ -60,6 +67,7 @@ static int guest_new(Manager *m, const char *name, Guest **ret) {
         g->manager = m;
         g->state = (struct guest_state) GUEST_STATE_INIT;
         g->launch_fd = -EBADF;
+        g->failure = FAILURE_QEMU;
         if (asprintf(&g->unit, "kcore-guest-%s.service", name) < 0)
                 g->unit = NULL;
         if (asprintf(&g->dir, "%s/%s", m->guests_dir, name) < 0)
@@ -112,6 +120,8 @@ void guest_remove(Guest *g) {
                         (void) unlink(path);
         }
         (void) rmdir(g->dir);
+        if (g->state.config.name)
+                manager_tell(g->manager, "removed", &g->state);
         guest_free(g);
 }
 
@@ -199,9 +209,11 @@ static void ended(Guest *g, GuestStatus status, const char *reason) {
         g->state.ended_usec = now_usec(CLOCK_REALTIME);
         free(g->state.reason);
         g->state.reason = TAKE_PTR(copy);
-        save(g);
-        fprintf(stderr, "%sGuest %s %s%s%s\n", status == GUEST_FAILED ? SD_ERR : SD_INFO, g->state.config.name,
-                status == GUEST_FAILED ? "failed" : "ended", g->state.reason ? ": " : "", strempty(g->state.reason));
+        if (status == GUEST_FAILED && !g->ran)
+                g->manager->failures[g->failure]++;
+        changed(g);
+        log_guest(&g->state, status == GUEST_FAILED ? LOG_ERR : LOG_INFO, "%s%s%s",
+                  status == GUEST_FAILED ? "failed" : "ended", g->state.reason ? ": " : "", strempty(g->state.reason));
 
         if (launched)
                 reply_launched(g);
@@ -229,13 +241,15 @@ static void ended(Guest *g, GuestStatus status, const char *reason) {
 }
 
 /* The guest is broken: end the unit now, keep the reason. */
-static void give_up(Guest *g, const char *reason) {
+static void give_up(Guest *g, FailureClass failure, const char *reason) {
+        g->failure = failure;
         set_last_words(g, reason);
         g->state.status = GUEST_STOPPING;
         g->stop_forced = true;
         g->stop_deadline = 0;
         (void) g->manager->ops->unit_kill(g->manager->system, g->unit);
         (void) free_and_strdup(&g->state.reason, reason);
+        changed(g);
         tick_soon(g, TICK_BUSY_USEC);
 }
 
@@ -320,6 +334,7 @@ static int launch_progress(Guest *g, uint64_t wait_usec, char **ret_reason) {
                 char rmi[64] = "", page[128];
 
                 g->bad_page = s.error_ipa;
+                g->failure = failure_class_of_launch(&s);
                 if (s.rmi_command != 0)
                         snprintf(rmi, sizeof(rmi), " (RMI command 0x%04" PRIx32 " answered %" PRIu32 ")", s.rmi_command, s.rmi_status);
                 if (asprintf(ret_reason, "the realm could not be made or run: %s%s%s%s", refusal ?: strerror(-s.error),
@@ -377,25 +392,26 @@ static void tick_starting(Guest *g, const struct unit_status *u) {
                         if (asprintf(&reason, "too little memory may be locked: the guest needs a limit of %s, %s are allowed",
                                      format_size(a, need), format_size(b, u->memlock)) < 0)
                                 reason = NULL;
-                        give_up(g, reason ?: "too little memory may be locked");
+                        give_up(g, FAILURE_MEMORY, reason ?: "too little memory may be locked");
                         return;
                 }
                 r = launch_progress(g, 0, &reason);
                 if (r < 0) {
-                        give_up(g, reason ?: "the realm could not be made");
+                        give_up(g, g->failure, reason ?: "the realm could not be made");
                         return;
                 }
                 if (r > 0) {
                         g->state.status = GUEST_RUNNING;
-                        save(g);
-                        fprintf(stderr, SD_INFO "Guest %s is running\n", g->state.config.name);
+                        g->ran = true;
+                        changed(g);
+                        log_guest(&g->state, LOG_INFO, "is running");
                         reply_launched(g);
                         tick_soon(g, TICK_IDLE_USEC);
                         return;
                 }
         }
         if (now_usec(CLOCK_MONOTONIC) >= g->launch_deadline) {
-                give_up(g, "QEMU and the kernel did not make the realm in time");
+                give_up(g, FAILURE_TIMEOUT, "QEMU and the kernel did not make the realm in time");
                 return;
         }
         tick_soon(g, TICK_BUSY_USEC);
@@ -436,7 +452,7 @@ static void stopped_with_error(Guest *g) {
         messages = g->manager->ops->unit_messages(g->unit, g->state.created_usec);
         if (asprintf(&all, "%s%s%s", reason ?: "the realm stopped with an error", messages ? ": " : "", strempty(messages)) < 0)
                 all = NULL;
-        give_up(g, all ?: "the realm stopped with an error");
+        give_up(g, g->failure, all ?: "the realm stopped with an error");
 }
 
 static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
@@ -487,7 +503,7 @@ static void tick_soon(Guest *g, uint64_t usec) {
         } else
                 r = sd_event_add_time_relative(g->manager->event, &g->timer, CLOCK_MONOTONIC, usec, 10 * USEC_PER_MSEC, on_tick, g);
         if (r < 0)
-                fprintf(stderr, SD_ERR "Guest %s: can not arm its timer: %s\n", g->state.config.name, strerror(-r));
+                log_guest(&g->state, LOG_ERR, "has no timer any more: %s", strerror(-r));
 }
 
 /* --- launch --- */
@@ -753,7 +769,7 @@ int guest_launch(Manager *m, struct guest_config *c, sd_varlink *link, bool want
                 r = fail_launch(f, g->state.config.name, "can not make the guest's directory", -errno);
                 goto fail;
         }
-        save(g); /* before the unit exists: a restart finds it then */
+        changed(g); /* before the unit exists: a restart finds it then */
 
         r = start_unit(g, &layout, disk_is_block, f);
         if (r < 0)
@@ -814,7 +830,7 @@ int guest_stop(Guest *g, bool force, uint64_t timeout_usec, sd_varlink *link, st
                 force = true;
         if (g->state.status != GUEST_STOPPING) {
                 g->state.status = GUEST_STOPPING;
-                save(g);
+                changed(g);
         }
         if (!force && press_power_button(g) >= 0) {
                 uint64_t deadline = now_usec(CLOCK_MONOTONIC) + MIN(timeout_usec, (uint64_t) STOP_TIMEOUT_MAX_USEC);
@@ -863,6 +879,7 @@ int guest_load(Manager *m, const char *name, Guest **ret) {
                 goto fail;
         }
         g->launch_fd = manager_take_stored_fd(m, name);
+        g->ran = g->state.status != GUEST_STARTING;
 
         if (guest_status_is_alive(g->state.status)) {
                 if (g->state.status == GUEST_STOPPING) {
@@ -918,6 +935,7 @@ int guest_describe(Guest *g, sd_json_variant **ret) {
                                 SD_JSON_BUILD_PAIR_STRING("unit", g->unit),
                                 SD_JSON_BUILD_PAIR_INTEGER("pid", u.main_pid),
                                 SD_JSON_BUILD_PAIR_UNSIGNED("lockedMemoryLimit", u.memlock),
+                                SD_JSON_BUILD_PAIR_UNSIGNED("cpuUSec", u.cpu_usec),
                                 SD_JSON_BUILD_PAIR_UNSIGNED("consoleClients", console_clients(g->console)),
                                 SD_JSON_BUILD_PAIR_CONDITION(
                                                 g->state.config.network != GUEST_NETWORK_NONE, "macAddress",

@@ -51,6 +51,8 @@ struct Guest {
         bool remove_when_ended; /* somebody stopped it: no record is kept */
         char *last_words;      /* what QMP said about the end */
         bool guest_ended;      /* QMP said that the guest itself asked for the end */
+        bool ran;              /* the launch went well */
+        FailureClass failure;  /* if it does not: of what class */
 
         sd_varlink *launcher; /* waits for the launch; NULL if nobody does */
         bool launcher_wants_progress;

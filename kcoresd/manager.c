@@ -6,6 +6,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "guest.h"
+#include "log.h"
 
 #define STORED_PREFIX "launch-"
 
@@ -110,8 +111,7 @@ int manager_load(Manager *m) {
                 if (r < 0)
                         fprintf(stderr, SD_WARNING "Ignoring %s/%s: %s\n", m->guests_dir, de->d_name, strerror(-r));
                 else
-                        fprintf(stderr, SD_INFO "Found guest %s, %s\n", g->state.config.name,
-                                guest_status_to_string(g->state.status));
+                        log_guest(&g->state, LOG_INFO, "found again, %s", guest_status_to_string(g->state.status));
         }
         closedir(d);
         return 0;

@@ -7,6 +7,7 @@
 #include <systemd/sd-varlink.h>
 
 #include "../libkcore/guest-state.h"
+#include "failure.h"
 #include "ops.h"
 
 #define RUNTIME_DIRECTORY "/run/kcore"
@@ -39,6 +40,8 @@ struct Manager {
         } stored[GUESTS_MAX]; /* launch descriptors from before a restart, not claimed yet */
         size_t n_stored;
 
+        /* Since the daemon started: launches asked for, and of these, those that came to no running guest. */
+        uint64_t launches, failures[_FAILURE_CLASS_MAX];
 };
 
 int manager_new(const struct manager_ops *ops, void *system, const char *runtime_dir, Manager **ret);
@@ -55,5 +58,7 @@ Guest *manager_find(Manager *m, const char *name);
 
 /* Varlink: sets up m->server; the caller adds sockets and attaches it. */
 int manager_varlink_init(Manager *m);
+/* Tells all monitors. event: present, changed or removed. */
+void manager_tell(Manager *m, const char *event, const struct guest_state *s);
 /* Closes all connections. */
 void manager_varlink_done(Manager *m);

@@ -28,6 +28,7 @@ struct unit_status {
         int exit_code;    /* if failed: CLD_EXITED, CLD_KILLED, ... */
         int exit_status;
         uint64_t memlock; /* of the main process, 0 if unknown */
+        uint64_t cpu_usec; /* that it has run, 0 if unknown */
 };
 
 struct manager_ops {

@@ -5,6 +5,7 @@
 #include "ops.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -209,6 +210,23 @@ static uint64_t process_memlock(uint32_t pid) {
         return *p == 'u' ? UINT64_MAX : strtoull(p, NULL, 10);
 }
 
+/* User and system time of all its threads: utime and stime in /proc/PID/stat, behind the name in brackets. */
+static uint64_t process_cpu(uint32_t pid) {
+        _cleanup_free_ char *file = NULL, *text = NULL;
+        uint64_t user, system;
+        const char *p;
+        long hz = sysconf(_SC_CLK_TCK);
+
+        if (asprintf(&file, "/proc/%u/stat", pid) < 0) {
+                file = NULL;
+                return 0;
+        }
+        if (hz <= 0 || read_small_file(file, 4 * KIB, &text) < 0 || !(p = strrchr(text, ')')) ||
+            sscanf(p, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64, &user, &system) != 2)
+                return 0;
+        return (user + system) * (USEC_PER_SEC / (uint64_t) hz);
+}
+
 /* Is systemd about to start or stop it? A unit whose start waits for something, as for its slice, is inactive
  * until then. */
 static int unit_has_job(sd_bus *bus, const char *path) {
@@ -248,8 +266,10 @@ static int unit_query(void *system, const char *unit, struct unit_status *ret) {
                 if (r < 0)
                         return r;
                 s.main_pid = (pid_t) pid;
-                if (pid > 0)
+                if (pid > 0) {
                         s.memlock = process_memlock(pid);
+                        s.cpu_usec = process_cpu(pid);
+                }
         } else if (s.failed) {
                 r = get_string(bus, path, service, "Result", s.result, sizeof(s.result));
                 r = r < 0 ? r : sd_bus_get_property_trivial(bus, DESTINATION, path, service, "ExecMainCode", NULL, 'i', &s.exit_code);

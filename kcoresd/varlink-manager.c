@@ -20,6 +20,7 @@ struct client {
         sd_varlink *link; /* not a reference: it lives longer than we do */
         struct client *next;
         bool authorised;
+        bool monitors; /* called Monitor: waits for what happens */
         sd_event_source *idle;
 };
 
@@ -73,7 +74,7 @@ static int on_idle(sd_event_source *s, uint64_t usec, void *userdata) {
         struct client *c = sd_varlink_get_userdata(link);
 
         (void) usec;
-        if (waits(c->manager, link)) {
+        if (c->monitors || waits(c->manager, link)) {
                 (void) sd_event_source_set_time_relative(s, CLIENT_IDLE_USEC);
                 (void) sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
                 return 0;
@@ -196,6 +197,12 @@ static int take_fd(sd_varlink *link, int64_t index, int *ret) {
         return 0;
 }
 
+static int launch_refused(Manager *m, sd_varlink *link, struct failure *f, int error) {
+        m->launches++;
+        m->failures[failure_class_of_error(f->error_id)]++;
+        return reply_failure(link, f, error);
+}
+
 static int method_launch(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata _unused_) {
         static const sd_json_dispatch_field table[] = {
                 { "guest",                SD_JSON_VARIANT_OBJECT,        sd_json_dispatch_variant_noref, offsetof(struct launch_parameters, guest),  SD_JSON_MANDATORY },
@@ -221,10 +228,7 @@ static int method_launch(sd_varlink *link, sd_json_variant *parameters, sd_varli
                 return r;
         r = guest_config_from_json(p.guest, &c, &e);
         if (r == -EINVAL)
-                return sd_varlink_errorbo(
-                                link, ERROR_INVALID_GUEST,
-                                SD_JSON_BUILD_PAIR_STRING("field", e.field),
-                                SD_JSON_BUILD_PAIR_STRING("message", e.message));
+                return launch_refused(m, link, &f, fail_invalid(&f, e.field, e.message));
         if (r < 0)
                 return r;
 
@@ -247,7 +251,8 @@ static int method_launch(sd_varlink *link, sd_json_variant *parameters, sd_varli
 
         r = guest_launch(m, &c, link, (flags & SD_VARLINK_METHOD_MORE) != 0, &f);
         if (r < 0)
-                return reply_failure(link, &f, r);
+                return launch_refused(m, link, &f, r);
+        m->launches++;
         return 1;
 }
 
@@ -433,7 +438,7 @@ static int core_to_json(const struct kcore_sys_info *i, sd_json_variant **ret) {
 
 static int method_status(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags _unused_, void *userdata _unused_) {
         static const sd_json_dispatch_field table[] = { {} };
-        _cleanup_(sd_json_variant_unrefp) sd_json_variant *core = NULL, *counters = NULL;
+        _cleanup_(sd_json_variant_unrefp) sd_json_variant *core = NULL, *counters = NULL, *failures = NULL;
         struct platform_facts facts;
         uint64_t alive = 0;
         Manager *m;
@@ -467,12 +472,60 @@ static int method_status(sd_varlink *link, sd_json_variant *parameters, sd_varli
         }
         for (size_t i = 0; i < m->n_guests; i++)
                 alive += guest_status_is_alive(m->guests[i]->state.status);
+        for (FailureClass i = 0; i < _FAILURE_CLASS_MAX; i++) {
+                r = sd_json_variant_append_arraybo(
+                                &failures, SD_JSON_BUILD_PAIR_STRING("reason", failure_class_to_string(i)),
+                                SD_JSON_BUILD_PAIR_UNSIGNED("launches", m->failures[i]));
+                if (r < 0)
+                        return r;
+        }
         return sd_varlink_replybo(
                         link,
                         SD_JSON_BUILD_PAIR_STRING("version", PROJECT_VERSION),
                         SD_JSON_BUILD_PAIR_CONDITION(!!core, "core", SD_JSON_BUILD_VARIANT(core)),
                         SD_JSON_BUILD_PAIR_CONDITION(!!counters, "counters", SD_JSON_BUILD_VARIANT(counters)),
-                        SD_JSON_BUILD_PAIR_UNSIGNED("guests", alive));
+                        SD_JSON_BUILD_PAIR_UNSIGNED("guests", alive),
+                        SD_JSON_BUILD_PAIR_UNSIGNED("launches", m->launches),
+                        SD_JSON_BUILD_PAIR_VARIANT("failures", failures));
+}
+
+static int tell(struct client *c, const char *event, const struct guest_state *s) {
+        _cleanup_(sd_json_variant_unrefp) sd_json_variant *v = NULL;
+        int r;
+
+        r = guest_state_to_json(s, &v);
+        return r < 0 ? r : sd_varlink_notifybo(
+                        c->link, SD_JSON_BUILD_PAIR_STRING("event", event), SD_JSON_BUILD_PAIR_VARIANT("guest", v));
+}
+
+void manager_tell(Manager *m, const char *event, const struct guest_state *s) {
+        for (struct client *c = m->clients, *next; c; c = next) {
+                next = c->next;
+                /* Who does not read is dropped once the connection's buffer is full. */
+                if (c->monitors && tell(c, event, s) < 0)
+                        (void) sd_varlink_close(c->link);
+        }
+}
+
+static int method_monitor(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags _unused_, void *userdata _unused_) {
+        static const sd_json_dispatch_field table[] = { {} };
+        struct client *c = sd_varlink_get_userdata(link);
+        Manager *m;
+        int r;
+
+        m = enter(link, &r);
+        if (!m)
+                return r;
+        r = sd_varlink_dispatch(link, parameters, table, NULL);
+        if (r != 0)
+                return r;
+        for (size_t i = 0; i < m->n_guests; i++) {
+                r = tell(c, "present", &m->guests[i]->state);
+                if (r < 0)
+                        return r;
+        }
+        c->monitors = true;
+        return 1;
 }
 
 static int method_doctor(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags _unused_, void *userdata _unused_) {
@@ -591,6 +644,7 @@ int manager_varlink_init(Manager *m) {
                                         METHOD_AGENT_PORT, method_agent_port,
                                         METHOD_STOP, method_stop,
                                         METHOD_STATUS, method_status,
+                                        METHOD_MONITOR, method_monitor,
                                         METHOD_DOCTOR, method_doctor,
                                         METHOD_PLATFORM, method_platform,
                                         METHOD_LOG, method_log);

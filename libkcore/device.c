@@ -105,15 +105,21 @@ int kcore_identity_read(int fd, uint8_t buf[static KCORE_IDENTITY_MAX]) {
         return r.length > KCORE_IDENTITY_MAX ? -EPROTO : (int) r.length;
 }
 
+unsigned kcore_launch_refused(const struct kcore_launch_status *s) {
+        unsigned status = s->rmi_command == 0 ? 0 : s->rmi_status & 0xff;
+
+        return status >= KCORE_REFUSED_POLICY && status <= KCORE_REFUSED_RIM ? status : 0;
+}
+
 const char *kcore_launch_refusal(const struct kcore_launch_status *s) {
-        switch (s->rmi_command == 0 ? 0 : s->rmi_status & 0xff) {
-        case 16:
+        switch (kcore_launch_refused(s)) {
+        case KCORE_REFUSED_POLICY:
                 return "the launch policy forbids it";
-        case 17:
+        case KCORE_REFUSED_SIGNATURE:
                 return "the launch policy is not signed by the key that it names";
-        case 18:
+        case KCORE_REFUSED_SEAL:
                 return "key or pages are not sealed for this machine, image and address, or were altered";
-        case 19:
+        case KCORE_REFUSED_RIM:
                 return "what was loaded is not what the launch policy expects";
         default:
                 return NULL;

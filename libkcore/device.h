@@ -33,7 +33,15 @@ int kcore_counter_read(int fd, uint32_t index, uint64_t *ret);
 /* The identity document of this machine's KCore (CBOR, .kplat). Returns its length. */
 int kcore_identity_read(int fd, uint8_t buf[static KCORE_IDENTITY_MAX]);
 
-/* Why KCore refused a launch: the tenant's policy, signature, seals or measurement. NULL: it was nothing of these. */
+/* Why KCore refused a launch: the tenant's policy, signature, seals or measurement (KCORE_ERROR_* in docs/abi.md).
+ * 0 and NULL: it was nothing of these. */
+enum {
+        KCORE_REFUSED_POLICY = 16,
+        KCORE_REFUSED_SIGNATURE = 17,
+        KCORE_REFUSED_SEAL = 18,
+        KCORE_REFUSED_RIM = 19,
+};
+unsigned kcore_launch_refused(const struct kcore_launch_status *s);
 const char *kcore_launch_refusal(const struct kcore_launch_status *s);
 
 const char *kcore_launch_state_to_string(uint32_t state);

@@ -99,6 +99,8 @@ static SD_VARLINK_DEFINE_STRUCT_TYPE(
                 SD_VARLINK_DEFINE_FIELD(pid, SD_VARLINK_INT, 0),
                 SD_VARLINK_FIELD_COMMENT("RLIMIT_MEMLOCK of QEMU in bytes, 0 if unknown"),
                 SD_VARLINK_DEFINE_FIELD(lockedMemoryLimit, SD_VARLINK_INT, 0),
+                SD_VARLINK_FIELD_COMMENT("What QEMU and its vCPUs have run, 0 if unknown"),
+                SD_VARLINK_DEFINE_FIELD(cpuUSec, SD_VARLINK_INT, 0),
                 SD_VARLINK_DEFINE_FIELD(consoleClients, SD_VARLINK_INT, 0),
                 SD_VARLINK_DEFINE_FIELD(macAddress, SD_VARLINK_STRING, SD_VARLINK_NULLABLE),
                 SD_VARLINK_DEFINE_FIELD_BY_TYPE(realm, Realm, SD_VARLINK_NULLABLE));
@@ -134,11 +136,26 @@ static SD_VARLINK_DEFINE_STRUCT_TYPE(
                 SD_VARLINK_DEFINE_FIELD(value, SD_VARLINK_INT, 0));
 
 static SD_VARLINK_DEFINE_ENUM_TYPE(
+                GuestEvent,
+                SD_VARLINK_FIELD_COMMENT("It is there as the monitor begins"),
+                SD_VARLINK_DEFINE_ENUM_VALUE(present),
+                SD_VARLINK_FIELD_COMMENT("Its status is another one, or it is new"),
+                SD_VARLINK_DEFINE_ENUM_VALUE(changed),
+                SD_VARLINK_FIELD_COMMENT("It is forgotten"),
+                SD_VARLINK_DEFINE_ENUM_VALUE(removed));
+
+static SD_VARLINK_DEFINE_ENUM_TYPE(
                 CheckStatus,
                 SD_VARLINK_DEFINE_ENUM_VALUE(ok),
                 SD_VARLINK_DEFINE_ENUM_VALUE(fail),
                 SD_VARLINK_FIELD_COMMENT("Nothing can be said, because a check above failed"),
                 SD_VARLINK_DEFINE_ENUM_VALUE(skip));
+
+static SD_VARLINK_DEFINE_STRUCT_TYPE(
+                Failures,
+                SD_VARLINK_FIELD_COMMENT("Word for a class: request, check, system, qemu, memory, timeout, kernel, policy, signature, seal, measurement"),
+                SD_VARLINK_DEFINE_FIELD(reason, SD_VARLINK_STRING, 0),
+                SD_VARLINK_DEFINE_FIELD(launches, SD_VARLINK_INT, 0));
 
 static SD_VARLINK_DEFINE_STRUCT_TYPE(
                 Check,
@@ -216,7 +233,16 @@ static SD_VARLINK_DEFINE_METHOD(
                 SD_VARLINK_FIELD_COMMENT("What the core let the host see, by channel, and its bookkeeping"),
                 SD_VARLINK_DEFINE_OUTPUT_BY_TYPE(counters, Counter, SD_VARLINK_ARRAY | SD_VARLINK_NULLABLE),
                 SD_VARLINK_FIELD_COMMENT("Guests that are alive"),
-                SD_VARLINK_DEFINE_OUTPUT(guests, SD_VARLINK_INT, 0));
+                SD_VARLINK_DEFINE_OUTPUT(guests, SD_VARLINK_INT, 0),
+                SD_VARLINK_FIELD_COMMENT("Launches that were asked for since the daemon started"),
+                SD_VARLINK_DEFINE_OUTPUT(launches, SD_VARLINK_INT, 0),
+                SD_VARLINK_DEFINE_OUTPUT_BY_TYPE(failures, Failures, SD_VARLINK_ARRAY));
+
+static SD_VARLINK_DEFINE_METHOD_FULL(
+                Monitor,
+                SD_VARLINK_REQUIRES_MORE,
+                SD_VARLINK_DEFINE_OUTPUT_BY_TYPE(event, GuestEvent, 0),
+                SD_VARLINK_DEFINE_OUTPUT_BY_TYPE(guest, GuestState, 0));
 
 static SD_VARLINK_DEFINE_METHOD(
                 Doctor,
@@ -278,6 +304,8 @@ SD_VARLINK_DEFINE_INTERFACE(
                 SD_VARLINK_SYMBOL_COMMENT("How a guest is"),
                 &vl_type_GuestState,
                 &vl_type_GuestStatus,
+                SD_VARLINK_SYMBOL_COMMENT("What Monitor tells of"),
+                &vl_type_GuestEvent,
                 &vl_type_Runtime,
                 SD_VARLINK_SYMBOL_COMMENT("What the kernel tells about its realm"),
                 &vl_type_Realm,
@@ -285,6 +313,8 @@ SD_VARLINK_DEFINE_INTERFACE(
                 &vl_type_Page,
                 &vl_type_Core,
                 &vl_type_Counter,
+                SD_VARLINK_SYMBOL_COMMENT("Launches that did not come to a running guest, since the daemon started"),
+                &vl_type_Failures,
                 &vl_type_Check,
                 &vl_type_CheckStatus,
                 SD_VARLINK_SYMBOL_COMMENT("Launches a guest; answers when the realm runs, or has run and ended"),
@@ -301,6 +331,8 @@ SD_VARLINK_DEFINE_INTERFACE(
                 SD_VARLINK_SYMBOL_COMMENT("Ends a guest and forgets it; answers when it is gone"),
                 &vl_method_Stop,
                 &vl_method_Status,
+                SD_VARLINK_SYMBOL_COMMENT("Tells of all guests, then of each change, until the client closes the connection"),
+                &vl_method_Monitor,
                 SD_VARLINK_SYMBOL_COMMENT("Checks whether this machine can run realms; a launch makes the same checks"),
                 &vl_method_Doctor,
                 SD_VARLINK_SYMBOL_COMMENT("The identity document of this machine's KCore, for tenants: images are sealed to it, tokens verified under it"),

@@ -16,7 +16,7 @@ import time
 import unittest
 
 KCORECTL, KCORESD, SOURCE = sys.argv[1:4]
-VERBS = ["launch", "list", "show", "console", "stop", "status", "platform", "doctor", "log", "image", "measure", "attest",
+VERBS = ["launch", "list", "show", "console", "stop", "status", "top", "monitor", "metrics", "platform", "doctor", "log", "image", "measure", "attest",
          "verify"]
 ENV = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TERM": "xterm"}
 for _name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
@@ -74,7 +74,8 @@ class WithoutDaemon(unittest.TestCase):
                      ["launch", "-k", "x", "-c", "-1"], ["launch", "-k", "x", "-n", "bridge"],
                      ["launch", "-k", "x", "-n", "tap"], ["launch", "-k", "x", "-p", "80"],
                      ["launch", "-k", "x", "-p", "80:99999"], ["launch", "-k", "x", "--uuid", "zz"],
-                     ["launch", "-k", "x", "--console", "--wait"], ["launch", "-k"]):
+                     ["launch", "-k", "x", "--console", "--wait"], ["launch", "-k"], ["top", "x"], ["top", "-d", "0"],
+                     ["top", "-n", "0"], ["monitor", "x"], ["metrics", "x"], ["metrics", "--http", "--json"]):
             r = run(*args)
             self.assertEqual(r.returncode, 2, args)
             self.assertEqual(r.stdout, "", args)
@@ -225,6 +226,28 @@ class WithDaemon(unittest.TestCase):
                            user=65534, group=65534, extra_groups=[])
         self.assertEqual(r.returncode, 5, r.stderr)
         self.assertIn("group kcore", r.stderr)
+
+
+class Metrics(unittest.TestCase):
+    """The HTTP side, as a socket unit starts it: one request on standard input."""
+
+    def ask(self, request):
+        r = subprocess.run([KCORECTL, "--socket", "/nonexistent/socket", "metrics", "--http"], env=ENV, input=request,
+                           capture_output=True, timeout=60)
+        head, _, body = r.stdout.partition(b"\r\n\r\n")
+        lines = head.decode().split("\r\n")
+        self.assertIn(f"Content-Length: {len(body)}", lines)
+        return int(lines[0].split()[1])
+
+    def test_http(self):
+        self.assertEqual(self.ask(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"), 503)     # no daemon
+        self.assertEqual(self.ask(b"GET /metrics?x=y HTTP/1.0\n\n"), 503)
+        for path in (b"/", b"/metricsx", b"/metrics", b""):
+            self.assertEqual(self.ask(b"GET " + path + b"\r\n\r\n"), 404, path)
+        for request in (b"POST /metrics HTTP/1.1\r\n\r\n", b"\r\n\r\n", b"\xff\xfe\r\n\r\n", b"\0\r\n\r\n\n\n"):
+            self.assertIn(self.ask(request), (400, 405), request)
+        for request in (b"", b"GET /metrics HTTP/1.1\r\n", b"x" * 100000, b"\0" * 9000):
+            self.assertEqual(self.ask(request), 400, request[:20])
 
 
 class Documents(unittest.TestCase):

@@ -111,7 +111,7 @@ static int launch_status(int fd, struct kcore_launch_status *ret) {
                 ret->state = KCORE_LAUNCH_DEAD;
                 ret->error = fake.launch_error;
                 ret->rmi_command = 0x15a;
-                ret->rmi_status = 1;
+                ret->rmi_status = fake.launch_rmi_status ?: 1;
                 if (fake.bad_page)
                         ret->error_ipa = fake.segments[fake.n_segments - 1].ipa + ((fake.segments[fake.n_segments - 1].length - 1) & ~UINT64_C(4095));
         }

@@ -27,6 +27,7 @@ struct fake_system {
         int config_error, segment_error, unit_error; /* injected */
         int launch_error;      /* what the kernel says of the launch, -errno */
         bool bad_page;         /* and that it is about the last page of the last segment */
+        uint32_t launch_rmi_status; /* and what KCore answered, 0 for 1 */
         uint32_t launch_state; /* and where it stands: 0 for active */
         uint64_t launch_exits; /* how often the realm left */
         uint64_t status_delay_usec; /* before the kernel answers a question about a launch */

@@ -1039,6 +1039,134 @@ static void test_status(void **state _unused_) {
         call_done(&c);
 }
 
+/* How often launches failed for this reason; NULL: how many launches there were. */
+static uint64_t launches(const char *reason) {
+        sd_json_variant *failures;
+        uint64_t n = UINT64_MAX;
+        struct call c;
+
+        call(&c, METHOD_STATUS, NULL);
+        expect_success(&c);
+        failures = sd_json_variant_by_key(c.reply, "failures");
+        assert_int_equal(sd_json_variant_elements(failures), _FAILURE_CLASS_MAX);
+        if (!reason)
+                n = sd_json_variant_unsigned(sd_json_variant_by_key(c.reply, "launches"));
+        for (size_t i = 0; reason && i < sd_json_variant_elements(failures); i++) {
+                sd_json_variant *v = sd_json_variant_by_index(failures, i);
+
+                if (streq(string_at(v, "reason", NULL), reason))
+                        n = sd_json_variant_unsigned(sd_json_variant_by_key(v, "launches"));
+        }
+        call_done(&c);
+        return n;
+}
+
+static void test_failures_are_counted(void **state _unused_) {
+        static const struct {
+                uint32_t status;
+                int error;
+                const char *reason;
+        } refusals[] = {
+                { 16, -EACCES, "policy" }, { 17, -EKEYREJECTED, "signature" }, { 18, -EBADMSG, "seal" },
+                { 19, -EPERM, "measurement" }, { 1, -EIO, "kernel" }, { 1, -ENOMEM, "memory" },
+        };
+        struct call c;
+        uint64_t n;
+
+        launch_a(&c);
+        expect_success(&c);
+        call_done(&c);
+        assert_int_equal(launches(NULL), 1);
+        launch_a(&c);
+        expect_error(&c, ERROR_GUEST_EXISTS);
+        assert_int_equal(launches("request"), 1);
+        call_name(&c, METHOD_STOP, "a");
+        expect_success(&c);
+        call_done(&c);
+        /* A guest that ran and fails later is no failed launch. */
+        for (size_t i = 0; i < _FAILURE_CLASS_MAX; i++)
+                assert_int_equal(launches(failure_class_to_string((FailureClass) i)), i == FAILURE_REQUEST);
+
+        for (size_t i = 0; i < ELEMENTSOF(refusals); i++) {
+                fake_reset();
+                fake.launch_error = refusals[i].error;
+                fake.launch_rmi_status = refusals[i].status;
+                expect_launch_failure("the realm could not be made");
+                assert_int_equal(launches(refusals[i].reason), 1);
+        }
+        fake_reset();
+        fake.facts.device_error = fake.facts.info_error = -ENOENT;
+        launch_a(&c);
+        expect_error(&c, ERROR_CHECK_FAILED);
+        assert_int_equal(launches("check"), 1);
+        fake_reset();
+        fake.unit_error = -EPERM;
+        expect_launch_failure("masked");
+        assert_int_equal(launches("system"), 1);
+        n = launches(NULL);
+        assert_int_equal(n, 2 + ELEMENTSOF(refusals) + 2);
+}
+
+/* --- monitors --- */
+
+struct seen {
+        char text[1024];
+};
+
+static int on_event(sd_varlink *link _unused_, sd_json_variant *p, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata) {
+        struct seen *s = userdata;
+        size_t n = strlen(s->text);
+
+        snprintf(s->text + n, sizeof(s->text) - n, "%s%s:%s:%s ", flags & SD_VARLINK_REPLY_CONTINUES ? "" : "END ",
+                 error_id ?: string_at(p, "event", NULL),
+                 string_at(sd_json_variant_by_key(p, "guest"), "guest", "name"), string_at(p, "guest", "status"));
+        return 0;
+}
+
+static sd_varlink *monitor(struct seen *s) {
+        sd_varlink *link = NULL;
+
+        *s = (struct seen) {};
+        assert_ok(sd_varlink_connect_address(&link, socket_path));
+        sd_varlink_set_userdata(link, s);
+        assert_ok(sd_varlink_bind_reply(link, on_event));
+        assert_ok(sd_varlink_attach_event(link, manager->event, SD_EVENT_PRIORITY_NORMAL));
+        assert_ok(sd_varlink_observe(link, METHOD_MONITOR, NULL));
+        run_until(NULL, 100);
+        return link;
+}
+
+static void test_monitor(void **state _unused_) {
+        struct seen early, late;
+        sd_varlink *a, *b;
+        struct call c;
+
+        a = monitor(&early);
+        assert_string_equal(early.text, "");
+        launch_a(&c);
+        expect_success(&c);
+        call_done(&c);
+        b = monitor(&late);
+        assert_string_equal(early.text, "changed:a:starting changed:a:running ");
+        assert_string_equal(late.text, "present:a:running ");
+        call_name(&c, METHOD_STOP, "a");
+        expect_success(&c);
+        call_done(&c);
+        run_until(NULL, 100);
+        assert_string_equal(late.text, "present:a:running changed:a:stopping changed:a:exited removed:a:exited ");
+        sd_varlink_close_unref(a); /* one goes, the other stays */
+        launch_a(&c);
+        expect_success(&c);
+        call_done(&c);
+        run_until(NULL, 100);
+        assert_true(strstr(late.text, "removed:a:exited changed:a:starting changed:a:running "));
+        sd_varlink_close_unref(b);
+
+        /* Without "more" there is nothing to answer. */
+        call(&c, METHOD_MONITOR, NULL);
+        expect_error(&c, SD_VARLINK_ERROR_EXPECTED_MORE);
+}
+
 /* --- restarts of the daemon --- */
 
 static void test_restart(void **state _unused_) {
@@ -1113,7 +1241,8 @@ int main(void) {
                 T(test_systemd_refuses), T(test_qemu_fails), T(test_realm_is_not_made), T(test_slow_kernel), T(test_memlock_lowered),
                 T(test_check_fails), T(test_nonsense_qemu), T(test_bad_descriptors), T(test_payload_too_big),
                 T(test_wrong_parameters), T(test_not_json), T(test_deep_json), T(test_oversized_message),
-                T(test_large_field), T(test_many_clients), T(test_log_is_printable), T(test_status), T(test_restart),
+                T(test_large_field), T(test_many_clients), T(test_log_is_printable), T(test_status), T(test_failures_are_counted),
+                T(test_monitor), T(test_restart),
                 T(test_ended_while_down), T(test_damaged_state_is_ignored),
 #undef T
         };

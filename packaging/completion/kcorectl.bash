@@ -7,7 +7,7 @@ _kcorectl_guests() {
 
 _kcorectl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb= sub= i
-    local verbs='launch list show console stop status platform doctor log image measure attest verify'
+    local verbs='launch list show console stop status top monitor metrics platform doctor log image measure attest verify'
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
@@ -93,6 +93,8 @@ _kcorectl() {
         [[ $cur == -* ]] || words=$(_kcorectl_guests)
         ;;
     platform) words='--output --json --help' ;;
+    top) words='--delay --iterations --json --help' ;;
+    metrics) words='--http --json --help' ;;
     *) words='--json --help' ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

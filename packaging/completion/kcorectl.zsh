@@ -19,6 +19,9 @@ _kcorectl() {
         "console:attach to a guest's serial console"
         'stop:stop guests'
         'status:show the state of core and daemon'
+        'top:show what guests use, live'
+        'monitor:show what happens to guests, as it happens'
+        'metrics:print numbers for Prometheus'
         "platform:show the identity of this machine's KCore"
         'doctor:check whether this machine can run guests'
         "log:show KCore's log, or a guest's console log"
@@ -49,6 +52,11 @@ _kcorectl() {
                 '--name[name]:name:' '--uuid[UUID]:uuid:' '--early-console[early kernel messages]' \
                 '--console[attach to the console]' '--wait[return when the guest has ended]' '1:image:_files'
             ;;
+        top)
+            _arguments $common '(-d --delay)'{-d,--delay}'[length of an interval]:seconds:' \
+                '(-n --iterations)'{-n,--iterations}'[number of intervals]:number:'
+            ;;
+        metrics) _arguments $common '--http[answer one HTTP request on standard input]' ;;
         show | console) _arguments $common '1:guest:_kcorectl_guests' ;;
         stop)
             _arguments $common '(-f --force)'{-f,--force}'[end it at once]' \
