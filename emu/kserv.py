@@ -96,13 +96,17 @@ class Config:
 
 
 def unit_links(files):
-    """The links `systemctl enable` would make for the units in files, a dict
-    name -> content: (link, target) pairs."""
+    """The links `systemctl preset` would make for the units in files, a dict
+    name -> content, which may have presets that disable some: (link, target) pairs."""
     links = []
+    disabled = {unit for name, text in files.items() if name.endswith(".preset")
+                for unit in re.findall(r"^disable\s+(\S+)", text, re.MULTILINE)}
     for name, text in files.items():
         if not re.fullmatch(r"(usr/)?lib/systemd/system/[^/@]+\.(service|socket|timer|path)", name):
             continue
         unit = os.path.basename(name)
+        if unit in disabled:
+            continue
         section = ""
         for line in text.splitlines():
             line = line.strip()
@@ -140,7 +144,7 @@ def write_overlay(directories, path):
                     name = os.path.relpath(full, top)
                     tar.add(full, name, recursive=False, filter=own)
                     names.add(name)
-                    if "systemd/system/" in name and not os.path.islink(full):
+                    if re.search("systemd/system(-preset)?/", name) and not os.path.islink(full):
                         with open(full, encoding="utf-8", errors="replace") as unit:
                             units[name] = unit.read()
         for link, target in unit_links(units):
