@@ -79,7 +79,11 @@ class Config:
     host_image: str = _path("KCORE_HOST_IMAGE", "host-image")   # directory
     guest_image: str = _path("KCORE_GUEST_IMAGE", "guest-image")   # directory, "" for none
     overlay: list = dataclasses.field(default_factory=_overlays)   # directories laid over /
-    mode: str = "kcore"      # "kcore"; "plain": Linux at EL2, no KCore; "el1": Linux at EL1, nothing at EL2
+    mode: str = "kcore"      # "kcore"; "plain": Linux at EL2, no KCore; "el1": Linux at EL1, nothing at EL2;
+                             # "uefi": firmware starts what is on the disk
+    disk: str = ""           # mode uefi: the disk as it is when the server is new; what it writes is its own
+    acpi: bool = False       # mode uefi: the machine describes itself by ACPI, not by device tree
+    firmware: str = "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd"
     cpu: str = "neoverse-n1"
     cpus: int = 4
     memory: str = "4G"
@@ -197,10 +201,12 @@ class Server:
     def qemu_command(self, rom=True):
         c = self.config
         machine = "virt,gic-version=3,its=off"
-        if c.mode in ("kcore", "plain"):
+        if c.mode in ("kcore", "plain", "uefi"):
             machine += ",virtualization=on"
-        if c.mode == "kcore":
+        if c.mode in ("kcore", "uefi"):
             machine += ",iommu=smmuv3"
+        if c.mode == "uefi":
+            machine += ",acpi=on" if c.acpi else ",acpi=off"
         args = [c.qemu, "-name", f"{self.name},debug-threads=on", "-nodefaults", "-display", "none",
                 "-M", machine, "-cpu", c.cpu, "-smp", str(c.cpus), "-m", c.memory,
                 "-accel", "tcg" if c.icount else "tcg,thread=multi,tb-size=512",
@@ -213,8 +219,8 @@ class Server:
 
         bootargs = ["console=ttyAMA0", "root=/dev/vda", "rw", "init=/usr/lib/kserv/init",
                     "net.ifnames=0", "panic=-1", "kpti=off", "systemd.show_status=no"]
-        disks = [os.path.join(c.host_image, "root.ext4")]
-        if c.overlay:
+        disks = [os.path.join(c.host_image, "root.ext4")] if c.mode != "uefi" else []
+        if c.overlay and c.mode != "uefi":
             disks.append("overlay.tar")
             bootargs.append("KSERV_OVERLAY=vd" + "abcdef"[len(disks) - 1])
         if c.guest_image:
@@ -236,6 +242,8 @@ class Server:
             if c.rom and rom:
                 args += ["-dtb", "machine.dtb",
                          "-device", f"loader,file=handover.bin,addr={HANDOVER_ADDR:#x},force-raw=on"]
+        elif c.mode == "uefi":
+            args += ["-bios", c.firmware]
         else:
             args += ["-kernel", c.kernel, "-append", bootargs]
             if c.initrd:
@@ -245,6 +253,9 @@ class Server:
         virtio = "disable-legacy=on,iommu_platform=on"
         args += ["-netdev", f"user,id=net0,hostfwd=tcp:127.0.0.1:{c.port}-:22",
                  "-device", f"virtio-net-pci,netdev=net0,romfile=,addr=1,{virtio}"]
+        if c.mode == "uefi":
+            args += ["-drive", "file=disk.qcow2,format=qcow2,if=none,id=disk,cache=unsafe",
+                     "-device", f"virtio-blk-pci,drive=disk,addr=8,bootindex=0,{virtio}"]
         for i, disk in enumerate(disks):
             args += ["-drive", f"file={disk},format=raw,if=none,id=disk{i},snapshot=on,cache=unsafe",
                      "-device", f"virtio-blk-pci,drive=disk{i},addr={i + 2},{virtio}"]
@@ -280,17 +291,25 @@ class Server:
             if r.returncode:
                 raise ServerError(f"{args[0]} could not make the machine's device tree: {r.stdout.strip()}")
 
+    def _own_disk(self):
+        """What the server writes to its disk outlives it, until it is removed."""
+        if not os.path.exists(self.path("disk.qcow2")):
+            subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", self.config.disk,
+                            self.path("disk.qcow2")], check=True)
+
     def _check_config(self):
         c = self.config
-        if c.mode not in ("kcore", "plain", "el1"):
+        if c.mode not in ("kcore", "plain", "el1", "uefi"):
             raise ServerError(f"unknown mode '{c.mode}'")
-        need = {"the kernel": c.kernel, "the host image": c.host_image}
+        need = {"the host image": c.host_image}
+        need |= {"the disk": c.disk, "the firmware": c.firmware} if c.mode == "uefi" else {"the kernel": c.kernel}
         if c.mode == "kcore":
             need["kcore.bin"] = c.kcore
         for what, value in need.items():
             if not value:
                 raise ServerError(f"no path to {what} was given")
-        for field in ("kcore", "kernel", "initrd", "host_image", "guest_image"):
+        for field in ("disk", "firmware", "host_image", "guest_image") if c.mode == "uefi" else \
+                ("kcore", "kernel", "initrd", "host_image", "guest_image"):
             value = getattr(c, field)
             if value:
                 if not os.path.exists(value):
@@ -317,7 +336,9 @@ class Server:
                     os.unlink(self.path(old))
                 except FileNotFoundError:
                     pass
-            if self.config.overlay:
+            if self.config.mode == "uefi":
+                self._own_disk()
+            elif self.config.overlay:
                 write_overlay(self.config.overlay, self.path("overlay.tar"))
             if not self.config.port:
                 self.config.port = free_port()

@@ -79,6 +79,6 @@ void mmu_switch(uint64_t root);
 uint64_t host_place_kernel(void);
 void host_stage2(void);
 
-extern char _start[], _end[], __text_start[], __rodata_start[], __data_start[];
+extern char _start[], _end[], __bss_start[], __text_start[], __rodata_start[], __data_start[];
 
 #endif

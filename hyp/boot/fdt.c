@@ -365,6 +365,8 @@ void fdt_read(uint64_t dtb)
 		if (mmu_early_device(r.base))
 			uart_init(r.base);
 	}
+	if (option(fdt, "panic=reset"))
+		log_panic_resets();
 	read_memory(fdt);
 	busy_add(align_down(dtb, SZ_4K), align_up(dtb + fdt_totalsize(fdt), SZ_4K) - align_down(dtb, SZ_4K));
 	read_cpus(fdt);

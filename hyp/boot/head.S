@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Entry of KCore: the arm64 Linux Image header (Documentation/arch/arm64/
- * booting.rst), the first CPU, and the CPUs that PSCI starts later.
+ * booting.rst), which is a PE header for UEFI as well, the first CPU, and the
+ * CPUs that PSCI starts later.
  *
  * The first CPU arrives at EL2 with the MMU off and the device tree in x0. It
  * relocates the image, turns the MMU on over a coarse map of the two or three
@@ -10,17 +11,61 @@
  */
 #include "../mach/asm.h"
 
+#define PE_HEADERS 4096
+
 	.section .head, "ax"
 	.global _start
 _start:
+	add	x13, x18, #0x16		/* no effect; reads "MZ" */
 	b	first_cpu
-	.long	0
 	.quad	0			/* text_offset */
 	.quad	_end - _start		/* with bss */
 	.quad	0xa			/* little endian, 4 KiB pages, anywhere */
 	.quad	0, 0, 0
 	.ascii	"ARM\x64"
+	.long	pe_header - _start
+
+	/* PE/COFF specification, revision 11. Offsets in file and memory are the same. */
+pe_header:
+	.ascii	"PE\0\0"
+	.short	0xaa64			/* arm64 */
+	.short	2			/* sections */
+	.long	0, 0, 0
+	.short	pe_sections - pe_optional
+	.short	0x206			/* executable, no line numbers, no debug data */
+pe_optional:
+	.short	0x20b			/* PE32+ */
+	.byte	0, 0
+	.long	__rodata_start - _start - PE_HEADERS
+	.long	__pe_data_size
 	.long	0
+	.long	efi_entry - _start
+	.long	PE_HEADERS
+	.quad	0			/* ImageBase: head.S relocates it wherever it lies */
+	.long	4096, 512		/* alignment in memory, in the file */
+	.short	0, 0, 0, 0, 0, 0
+	.long	0
+	.long	_end - _start
+	.long	PE_HEADERS
+	.long	0
+	.short	10			/* EFI application */
+	.short	0x100			/* NX compatible */
+	.quad	0, 0, 0, 0
+	.long	0
+	.long	6			/* data directories, all empty */
+	.quad	0, 0, 0, 0, 0, 0
+pe_sections:
+	.ascii	".text\0\0\0"
+	.long	__rodata_start - _start - PE_HEADERS, PE_HEADERS
+	.long	__rodata_start - _start - PE_HEADERS, PE_HEADERS
+	.long	0, 0, 0
+	.long	0x60000020		/* code, read, execute */
+	.ascii	".data\0\0\0"
+	.long	__pe_data_size, __rodata_start - _start
+	.long	__pe_data_raw, __rodata_start - _start
+	.long	0, 0, 0
+	.long	0xc0000040		/* data, read, write: relocations go to read-only data too */
+	.balign	PE_HEADERS
 
 	.text
 first_cpu:
@@ -40,23 +85,8 @@ first_cpu:
 	cmp	x0, x1
 	b.lo	1b
 
-	/* R_AARCH64_RELATIVE only: the link is a static PIE at address 0. */
+	bl	relocate
 	adrp	x20, _start
-	adrp	x0, __rela_start
-	add	x0, x0, :lo12:__rela_start
-	adrp	x1, __rela_end
-	add	x1, x1, :lo12:__rela_end
-2:	cmp	x0, x1
-	b.hs	3f
-	ldp	x2, x3, [x0]
-	ldr	x4, [x0, #16]
-	add	x0, x0, #24
-	cmp	w3, #1027
-	b.ne	park
-	add	x4, x4, x20
-	str	x4, [x2, x20]
-	b	2b
-3:
 	/* One GiB block for the image's first and last byte and the FDT's. */
 	adrp	x0, boot_l0
 	adrp	x1, boot_l1
@@ -101,6 +131,58 @@ first_cpu:
 park:
 	wfe
 	b	park
+
+/*
+ * What UEFI calls: x0 = image handle, x1 = system table; MMU on, identity map.
+ * Returns a status if this machine is not for KCore.
+ */
+efi_entry:
+	stp	x29, x30, [sp, #-32]!
+	mov	x29, sp
+	stp	x0, x1, [sp, #16]
+	bl	relocate
+	ldp	x0, x1, [sp, #16]
+	bl	efi_main
+	ldp	x29, x30, [sp], #32
+	ret
+
+/*
+ * void efi_leave(dtb, image): from UEFI, whose boot services have ended, to the
+ * start of an image as if there had been no firmware. Both, and this code, are
+ * clean in the caches.
+ */
+	.global efi_leave
+efi_leave:
+	msr	daifset, #0xf
+	mov_q	x2, 0x30c50830
+	msr	sctlr_el2, x2
+	isb
+	ic	iallu
+	dsb	sy
+	isb
+	br	x1
+
+/*
+ * R_AARCH64_RELATIVE only: the link is a static PIE at address 0. May be
+ * repeated. Clobbers x0-x5.
+ */
+relocate:
+	adrp	x5, _start
+	adrp	x0, __rela_start
+	add	x0, x0, :lo12:__rela_start
+	adrp	x1, __rela_end
+	add	x1, x1, :lo12:__rela_end
+1:	cmp	x0, x1
+	b.hs	2f
+	ldp	x2, x3, [x0]
+	ldr	x4, [x0, #16]
+	add	x0, x0, #24
+	cmp	w3, #1027
+	b.ne	park
+	add	x4, x4, x5
+	str	x4, [x2, x5]
+	b	1b
+2:	ret
 
 /* x2 = any address; x1 = boot_l1. */
 map_gib:

@@ -4,7 +4,9 @@
 #include <stdarg.h>
 
 #include "../include/kcore.h"
+#include "../include/psci.h"
 #include "../mach/mach.h"
+#include "../mach/relay.h"
 #include "../mach/spin.h"
 
 #define RING_SIZE 0x10000UL
@@ -14,6 +16,7 @@ static char ring[RING_SIZE];
 static uint64_t head; /* bytes ever written */
 static struct spin lock;
 static bool console = true;
+static bool panic_resets;
 static uint64_t console_done; /* of head: what the console has seen */
 
 static void ring_put(const char *s, uint64_t n)
@@ -132,6 +135,11 @@ void log_console(bool on)
 	console = on;
 }
 
+void log_panic_resets(void)
+{
+	panic_resets = true;
+}
+
 void panic(const char *fmt, ...)
 {
 	va_list ap;
@@ -141,7 +149,9 @@ void panic(const char *fmt, ...)
 	va_start(ap, fmt);
 	vline(fmt, ap);
 	va_end(ap);
-	log_line("stopped");
+	log_line(panic_resets ? "resetting the machine" : "stopped");
+	if (panic_resets)
+		firmware_call(PSCI_SYSTEM_RESET, 0, 0, 0);
 	for (;;)
 		wfi();
 }

@@ -25,6 +25,9 @@ void log_console(bool on);
 /* A bug in KCore itself, or a machine it cannot run on: say so and stop the machine. */
 __attribute__((format(printf, 1, 2))) _Noreturn void panic(const char *fmt, ...);
 
+/* From now on a panic resets the machine: a boot loader that counts attempts then boots something else. */
+void log_panic_resets(void);
+
 /* pl011.c */
 void uart_init(uint64_t base);
 void uart_write(const char *s, size_t n);
