@@ -63,7 +63,7 @@ def certificate(issuer, subject, code_hash, mode=MODE_NORMAL):
         1: name(issuer),
         2: name(subject),
         -4670545: code_hash,
-        -4670548: cbor2.dumps({-70002: "kcore", -70003: "1.0", -70005: 1}),
+        -4670548: cbor2.dumps({-70002: "kcore", -70005: 1}),
         -4670551: bytes([mode]),
         -4670552: cbor2.dumps(cose_key(subject)),
         -4670553: KEY_CERT_SIGN,

@@ -211,10 +211,11 @@ static int platform_to_json(const struct platform *p, sd_json_variant **ret) {
         if (r < 0 || (!p->has_identity && !p->has_code))
                 return r;
 
+        /* The measurement says which version it is. */
         r = sd_json_buildo(
                         &component,
                         SD_JSON_BUILD_PAIR_STRING("type", "KCore"),
-                        SD_JSON_BUILD_PAIR_STRING("version", "1.0"));
+                        SD_JSON_BUILD_PAIR("version", SD_JSON_BUILD_OBJECT(SD_JSON_BUILD_PAIR_BOOLEAN("any", true))));
         r = r < 0 ? r : set_hex(&component, "measurement", p->code, sizeof(p->code));
         if (r >= 0 && p->has_identity) {
                 r = set_hex(&component, "signerId", p->root, sizeof(p->root));

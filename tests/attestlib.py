@@ -4,12 +4,23 @@ python3-cbor2 and python3-cryptography alone: none of the project's code. Every
 function raises when something is not as it must be."""
 
 import hashlib
+import pathlib
+import re
 
 import cbor2
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 
 ES384, EDDSA = -35, -8
+
+
+def _kcore_version():
+    header = (pathlib.Path(__file__).resolve().parents[1] / "hyp/include/kcore.h").read_text()
+    version = int(re.search(r"^#define KCORE_ABI_VERSION (0x[0-9a-f]+)UL$", header, re.M)[1], 16)
+    return f"{version >> 16}.{version & 0xffff}"
+
+
+KCORE_VERSION = _kcore_version()
 
 
 def require(condition, what):
@@ -135,7 +146,7 @@ class Token:
         require(p[2395] == identity.lifecycle, "lifecycle")
         require(p[2402] == "sha-256" and len(p[2401]) == 8, "configuration")
         signer = hashlib.sha256(deterministic(identity.uds)).digest() if identity.uds else bytes(32)
-        require(p[2399] == [{1: "KCore", 2: identity.code_hash or bytes(64), 4: "1.0", 5: signer, 6: "sha-512"}],
+        require(p[2399] == [{1: "KCore", 2: identity.code_hash or bytes(64), 4: KCORE_VERSION, 5: signer, 6: "sha-512"}],
                 f"components {p[2399]}")
         require(set(r) - {-75100, -75101} == {10, 265, 44235, 44236, 44237, 44238, 44239, 44240},
                 f"realm claims {set(r)}")

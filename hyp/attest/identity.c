@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "identity.h"
 #include "../crypto/crypto.h"
+#include "../include/kcore.h"
 #include "cose.h"
 #include "dice.h"
 
@@ -138,6 +139,12 @@ static bool make_document(const struct boot_keys *keys, const struct facts *fact
 #define COMPONENT_SIGNER 5
 #define COMPONENT_HASH 6
 
+/* KCore's version as the token says it: that of its ABI, "major.minor". */
+#define MAJOR (KCORE_ABI_VERSION >> 16)
+#define MINOR (KCORE_ABI_VERSION & 0xffff)
+_Static_assert(MAJOR < 10 && MINOR < 10, "one digit each");
+static const char version[] = { '0' + MAJOR, '.', '0' + MINOR, 0 };
+
 static void platform_claims(struct cbor_out *out, const struct facts *facts)
 {
 	static const char kind[] = "KCore on Armv8 without RME";
@@ -166,7 +173,7 @@ static void platform_claims(struct cbor_out *out, const struct facts *facts)
 	cbor_int(out, COMPONENT_MEASUREMENT);
 	cbor_bytes(out, facts->code_hash, 64);
 	cbor_int(out, COMPONENT_VERSION);
-	cbor_text(out, "1.0");
+	cbor_text(out, version);
 	cbor_int(out, COMPONENT_SIGNER);
 	cbor_bytes(out, facts->signer, 32);
 	cbor_int(out, COMPONENT_HASH);

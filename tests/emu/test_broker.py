@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "attest/kbs/tests"))
+import attestlib  # noqa: E402
 import jose  # noqa: E402
 import rom  # noqa: E402
 
@@ -103,7 +104,7 @@ class Broker:
                 "profile": "tag:arm.com,2023:cca_platform#1.0.0",
                 "implementationId": hashlib.sha256(b"KCore on Armv8 without RME").hexdigest(),
                 "instanceId": {"any": True}, "configuration": {"any": True}, "lifecycle": "secured",
-                "softwareComponents": [{"type": "KCore", "version": "1.0", "measurement": hashlib.sha512(code).hexdigest(),
+                "softwareComponents": [{"type": "KCore", "version": attestlib.KCORE_VERSION, "measurement": hashlib.sha512(code).hexdigest(),
                                         "signerId": {"any": True}}]},
             "realm": {
                 "profile": "tag:arm.com,2023:realm#1.0.0", "personalizationValue": bytes(64).hex(), "hashAlgorithm": "sha-256",
