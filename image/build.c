@@ -52,6 +52,8 @@ static int plan(const struct kci_input *in, struct guest_layout *layout, void **
         r = guest_fdt_build(
                         &(struct fdt_input) { .layout = layout, .vcpus = in->vcpus, .bootargs = in->append, .earlycon = in->earlycon },
                         ret_dtb, ret_dtb_size);
+        if (r == -E2BIG)
+                return kci_fail(e, KCI_ERROR_INPUT, GUEST_APPEND_TOO_LONG);
         return r < 0 ? kci_fail_errno(e, r, "the device tree can not be made") : 0;
 }
 

@@ -598,6 +598,8 @@ static int plan(const struct guest_config *c, struct guest_layout *layout, uint6
                         &(struct fdt_input) {
                                 .layout = layout, .vcpus = c->vcpus, .bootargs = c->append, .earlycon = c->earlycon },
                         &dtb, &size);
+        if (r == -E2BIG)
+                return fail_invalid(f, "append", GUEST_APPEND_TOO_LONG);
         if (r < 0)
                 return r;
         *ret_dtb = memfd_from_data("kcore-dtb", dtb, size);

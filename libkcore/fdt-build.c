@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <libfdt.h>
 
+#include "guest-config.h"
+
 enum {
         PHANDLE_GIC = 1,
         PHANDLE_CLOCK,
@@ -22,6 +24,7 @@ enum {
 struct builder {
         void *fdt;
         int error;
+        bool too_long; /* the command line */
 };
 
 #define STEP(b, call)                           \
@@ -119,6 +122,7 @@ static void chosen(struct builder *b, const struct fdt_input *in) {
                 b->error = -FDT_ERR_NOSPACE;
                 return;
         }
+        b->too_long |= strlen(args) > GUEST_APPEND_MAX; /* Linux would cut it off */
 
         begin(b, "chosen");
         prop_string(b, "bootargs", args);
@@ -302,6 +306,8 @@ int guest_fdt_build(const struct fdt_input *in, void **ret, size_t *ret_size) {
         end(&b);
         STEP(&b, fdt_finish(fdt));
 
+        if (b.too_long)
+                return -E2BIG;
         if (b.error != 0)
                 return b.error == -FDT_ERR_NOSPACE ? -ENOSPC : -EINVAL;
         *ret_size = fdt_totalsize(fdt);

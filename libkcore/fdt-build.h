@@ -15,5 +15,6 @@ struct fdt_input {
         bool earlycon;        /* add earlycon=, at the UART's unprotected alias */
 };
 
-/* Allocates the blob. -ENOSPC if it would exceed GUEST_DTB_MAX. */
+/* Allocates the blob. -ENOSPC if it would exceed GUEST_DTB_MAX; -E2BIG if the command line is longer than
+ * GUEST_APPEND_MAX with what is added to it: GUEST_APPEND_TOO_LONG says so. */
 int guest_fdt_build(const struct fdt_input *in, void **ret, size_t *ret_size);

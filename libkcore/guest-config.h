@@ -13,6 +13,9 @@
 #define GUEST_DISKS_MAX 12 /* the bus passes 16 descriptors in a message, four are taken */
 #define GUEST_FORWARDS_MAX 16
 #define GUEST_APPEND_MAX 2047 /* COMMAND_LINE_SIZE of arm64, less its NUL */
+#define GUEST_APPEND_TOO_LONG                                                                        \
+        "the kernel command line is longer than 2047 characters with what is added to it: swiotlb= " \
+        "unless it is given, earlycon= for an early console"
 #define GUEST_LABEL_MAX 4096
 #define GUEST_KERNEL_MAX (256 * MIB)
 #define GUEST_INITRD_MAX (2 * GIB)

@@ -176,6 +176,7 @@ class Made(Base):
                 ("input", "no ARM64 magic", ["-k", self.path("short", b"x")]),
                 ("input", "control character", ["-k", k, "-a", "a\tb"]),
                 ("input", "longer than 2047", ["-k", k, "-a", "a" * 2048]),
+                ("input", "with what is added to it", ["-k", k, "-a", "a" * 2034]),
                 ("value", "do not fit", ["-k", self.path("big", linux_image(memory_size=100 << 20)), "-m", "64M"]),
                 ("value", "multiple of 2M", ["-k", k, "-m", "65M"]),
                 ("value", "multiple of 2M", ["-k", k, "-m", "512G"]),

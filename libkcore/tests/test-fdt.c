@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "../fdt-build.h"
+#include "../guest-config.h"
 
 static char dtb_path[] = "/tmp/kcore-fdt-XXXXXX";
 
@@ -171,6 +172,35 @@ static void test_bounce_buffers(void **state _unused_) {
         }
 }
 
+/* Linux would cut the line off, silently: what is measured is what is meant. */
+static void test_long_command_line(void **state _unused_) {
+        static const struct {
+                size_t length;
+                const char *end;
+                bool early;
+                int want;
+        } cases[] = {
+                { GUEST_APPEND_MAX - strlen(" swiotlb=16384"), "", false, 0 },
+                { GUEST_APPEND_MAX - strlen(" swiotlb=16384") + 1, "", false, -E2BIG },
+                { GUEST_APPEND_MAX, " swiotlb=1", false, 0 },
+                { GUEST_APPEND_MAX + 1, " swiotlb=1", false, -E2BIG },
+                { GUEST_APPEND_MAX, " swiotlb=1", true, -E2BIG },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_free_ void *dtb = NULL;
+                char line[GUEST_APPEND_MAX + 2];
+                struct guest_layout l;
+                size_t size;
+
+                memset(line, 'x', cases[i].length);
+                strcpy(line + cases[i].length - strlen(cases[i].end), cases[i].end);
+                plan(512 * MIB, 0, &l);
+                assert_int_equal(guest_fdt_build(&(struct fdt_input) {
+                        .layout = &l, .vcpus = 1, .bootargs = line, .earlycon = cases[i].early }, &dtb, &size), cases[i].want);
+        }
+}
+
 static void test_same_input_same_bytes(void **state _unused_) {
         _cleanup_free_ void *a = NULL, *b = NULL;
         struct guest_layout l;
@@ -184,17 +214,12 @@ static void test_same_input_same_bytes(void **state _unused_) {
 }
 
 static void test_too_large(void **state _unused_) {
-        _cleanup_free_ char *args = NULL;
         _cleanup_free_ void *dtb = NULL;
         struct guest_layout l;
         size_t n;
 
-        args = malloc(GUEST_DTB_MAX + 1);
-        assert_non_null(args);
-        memset(args, 'a', GUEST_DTB_MAX);
-        args[GUEST_DTB_MAX] = 0;
         plan(512 * MIB, 0, &l);
-        assert_int_equal(guest_fdt_build(&(struct fdt_input) { .layout = &l, .vcpus = 1, .bootargs = args }, &dtb, &n), -ENOSPC);
+        assert_int_equal(guest_fdt_build(&(struct fdt_input) { .layout = &l, .vcpus = 4096 }, &dtb, &n), -ENOSPC);
 }
 
 int main(void) {
@@ -205,6 +230,7 @@ int main(void) {
                 cmocka_unit_test(test_absent_parts),
                 cmocka_unit_test(test_clusters_and_large_memory),
                 cmocka_unit_test(test_bounce_buffers),
+                cmocka_unit_test(test_long_command_line),
                 cmocka_unit_test(test_same_input_same_bytes),
                 cmocka_unit_test(test_too_large),
         };
