@@ -40,6 +40,19 @@ int client_connect(sd_varlink **ret) {
                         r == -ENOENT ? "it is not running" : strerror(-r));
 }
 
+/* reason: how it ended; "" if it has not, but is not far enough. */
+static int report_not_running(const char *name, const char *status, const char *reason) {
+        _cleanup_free_ char *fix = NULL;
+
+        if (isempty(reason))
+                return report_error(EXIT_STATE, "GuestNotRunning", NULL, "the guest \"%s\" is not running (it is %s)", name, status);
+        if (asprintf(&fix, "What it wrote: kcorectl log %s", name) < 0)
+                fix = NULL;
+        return report_error(
+                        EXIT_STATE, "GuestNotRunning", fix, "the guest \"%s\" is not running any more: it %s: %s", name,
+                        streq(status, "failed") ? "failed" : "ended", reason);
+}
+
 /* What people read, for each error of the interface. */
 int client_report(const char *error_id, sd_json_variant *p) {
         const char *name = field_string(p, "name"), *message = field_string(p, "message");
@@ -50,8 +63,7 @@ int client_report(const char *error_id, sd_json_variant *p) {
                 return report_error(EXIT_STATE, "GuestExists", "Give it another name, or stop the other guest first.",
                                     "a guest \"%s\" is running already", name);
         if (streq(error_id, ERROR_GUEST_NOT_RUNNING))
-                return report_error(EXIT_STATE, "GuestNotRunning", NULL, "the guest \"%s\" is not running (it is %s)", name,
-                                    field_string(p, "status"));
+                return report_not_running(name, field_string(p, "status"), field_string(p, "reason"));
         if (streq(error_id, ERROR_TOO_MANY_GUESTS))
                 return report_error(EXIT_FAILED, "TooManyGuests", "Stop some guests.",
                                     "there are %" PRIu64 " guests already, no more are allowed", field_unsigned(p, "limit"));

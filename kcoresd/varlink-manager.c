@@ -303,7 +303,8 @@ static int not_running(sd_varlink *link, const Guest *g) {
         return sd_varlink_errorbo(
                         link, ERROR_GUEST_NOT_RUNNING,
                         SD_JSON_BUILD_PAIR_STRING("name", g->state.config.name),
-                        SD_JSON_BUILD_PAIR_STRING("status", guest_status_to_string(g->state.status)));
+                        SD_JSON_BUILD_PAIR_STRING("status", guest_status_to_string(g->state.status)),
+                        SD_JSON_BUILD_PAIR_CONDITION(!!g->state.reason, "reason", SD_JSON_BUILD_STRING(g->state.reason)));
 }
 
 static int method_console(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags _unused_, void *userdata _unused_) {

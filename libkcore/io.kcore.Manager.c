@@ -268,7 +268,9 @@ static SD_VARLINK_DEFINE_ERROR(GuestExists, SD_VARLINK_DEFINE_FIELD(name, SD_VAR
 static SD_VARLINK_DEFINE_ERROR(
                 GuestNotRunning,
                 SD_VARLINK_DEFINE_FIELD(name, SD_VARLINK_STRING, 0),
-                SD_VARLINK_DEFINE_FIELD_BY_TYPE(status, GuestStatus, 0));
+                SD_VARLINK_DEFINE_FIELD_BY_TYPE(status, GuestStatus, 0),
+                SD_VARLINK_FIELD_COMMENT("Why it ended, for people"),
+                SD_VARLINK_DEFINE_FIELD(reason, SD_VARLINK_STRING, SD_VARLINK_NULLABLE));
 static SD_VARLINK_DEFINE_ERROR(TooManyGuests, SD_VARLINK_DEFINE_FIELD(limit, SD_VARLINK_INT, 0));
 static SD_VARLINK_DEFINE_ERROR(
                 InvalidGuest,

@@ -508,6 +508,7 @@ static void test_ends_by_itself(void **state _unused_) {
         wait_for_status("a", "exited");
         assert_string_equal(manager_find(manager, "a")->state.reason, "the guest powered off");
         call_name(&c, METHOD_CONSOLE, "a");
+        assert_string_equal(sd_json_variant_string(sd_json_variant_by_key(c.reply, "reason")), "the guest powered off");
         expect_error(&c, ERROR_GUEST_NOT_RUNNING);
         call_name(&c, METHOD_CONSOLE_LOG, "a");
         expect_success(&c);
