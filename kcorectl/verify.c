@@ -196,6 +196,13 @@ static void print_row(const struct kcore_report_row *row) {
         printf("%s\n", color(stdout, ANSI_NORMAL));
 }
 
+/* Nobody may take a verdict for good that could not be printed. */
+static int printed(int exit_code) {
+        if (fflush(stdout) == 0 && !ferror(stdout))
+                return exit_code;
+        return report_error(VERIFY_INTERNAL, "output", NULL, "the report can not be written: %s", strerror(errno));
+}
+
 static int print_report(const struct kcore_report *report) {
         int exit_code = report->accepted ? VERIFY_ACCEPTED : VERIFY_REJECTED;
         size_t rejected = 0;
@@ -209,7 +216,7 @@ static int print_report(const struct kcore_report *report) {
                     sd_json_variant_set_field_integer(&v, "exitCode", exit_code) < 0)
                         return report_error(VERIFY_INTERNAL, "no-memory", NULL, "out of memory");
                 print_json(v);
-                return exit_code;
+                return printed(exit_code);
         }
         printf("  %-8s %-30s %-24s %s\n", "", "CLAIM", "EXPECTED", "ACTUAL");
         for (size_t i = 0; i < report->n_rows; i++) {
@@ -221,7 +228,7 @@ static int print_report(const struct kcore_report *report) {
         else
                 printf("\n%sThe token is rejected: %zu claim%s.%s\n", color(stdout, ANSI_RED), rejected,
                        rejected == 1 ? "" : "s", color(stdout, ANSI_NORMAL));
-        return exit_code;
+        return printed(exit_code);
 }
 
 int verify_token(const struct verify_arguments *a, const uint8_t *data, size_t size) {

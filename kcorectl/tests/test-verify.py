@@ -278,6 +278,7 @@ class Verify(Case):
         got, out = self.verify(future, r)
         self.assertEqual((got, out["error"]), (2, "unsupported-profile"))
         self.assertIn("realm token, claim 265 (profile)", out["message"])
+        self.assertEqual(out["exitCode"], 2)
 
     def test_bad_configuration(self):
         token = tokens.Token()
@@ -324,6 +325,24 @@ class Verify(Case):
             self.assertEqual(self.run_it("verify", *args)[0], 4, args)
         self.assertEqual(self.run_it("verify", "/absent", "-r", self.path("r", good), "-n", "00",
                                      "-k", self.path("k", tokens.pem(token.cpak)))[0], 4)
+
+    def test_no_token_to_be_had(self):
+        """Neither an accepted nor a rejected one."""
+        good = ["-r", self.path("r", tokens.reference(tokens.Token())), "-k", self.path("k", tokens.pem(tokens.ec_key(1)))]
+        code, out, _ = self.run_it("--json", "--socket", str(self.dir / "none"), "attest", "guest", *good)
+        self.assertEqual((code, json.loads(out)["exitCode"], json.loads(out)["error"]), (5, 5, "NoDaemon"))
+        for args in ([], ["a", "b", *good], ["guest", "-r", "x"], ["guest", "-o", "x"], ["guest", *good, "-n", "0"]):
+            self.assertEqual(self.run_it("attest", *args)[0], 4, args)
+
+    def test_verdict_that_can_not_be_printed(self):
+        token = tokens.Token()
+        args = [self.path("t", token.encode()), "-r", self.path("r", tokens.reference(token)), "-n", NONCE,
+                "-k", self.path("k", tokens.pem(token.cpak))]
+        self.assertEqual(self.run_it("verify", *args)[0], 0)
+        for json_or_text in (["--json"], []):
+            with open("/dev/full", "w", encoding="ascii") as full:
+                r = subprocess.run([KCORECTL, *json_or_text, "verify", *args], stdout=full, stderr=subprocess.PIPE, timeout=120)
+            self.assertEqual(r.returncode, 6, r.stderr)
 
     def test_table(self):
         token = tokens.Token()
