@@ -741,6 +741,7 @@ static void test_nonsense_qemu(void **state _unused_) {
 
         fake.behaviour = FAKE_SPEAKS_NONSENSE;
         link = launch_begin(&c, GUEST_A, &fd, 1);
+        wait_for_status("a", "starting");
         run_until(NULL, 500);
         assert_false(c.done); /* still within its time */
         assert_string_equal(status_of("a"), "starting");
