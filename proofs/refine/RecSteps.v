@@ -13,13 +13,25 @@ Ltac tidy :=
   change (negb true) with false; change (negb false) with true;
   rewrite ?z2b_b2z, ?andb_true_l, ?andb_false_l, ?orb_true_l, ?orb_false_l; cbv beta iota.
 
-Lemma bind_prim {B} p args (k : list Z -> M state B) s g vs s' :
-  prim_sem p args s = guarded g (vs, s') -> g = true -> bind (prim_sem p args) k s = k vs s'.
-Proof. intros H ->. unfold bind. rewrite H. reflexivity. Qed.
+(* The other way round, and with prim_sem to be unfolded first: or conversion would compute the guard. *)
+Lemma bind_prim {B} p args (k : list Z -> M state B) s g vs s' r :
+  guarded g (vs, s') = prim_sem p args s -> k vs s' = r -> g = true -> bind (prim_sem p args) k s = r.
+Proof. intros H Hr ->. unfold bind. by rewrite <- H. Qed.
+Strategy expand [prim_sem].
 
-(* A guard: its parts are known, or computed; the others are left. *)
-Create HintDb hand.
-Ltac discharge := rewrite ?andb_true_iff; repeat split; try first [assumption | solve [auto with hand] | reflexivity].
+(* A guard: its parts are known, or computed; the others are left. What is known is compared as written: states are
+   not to be unfolded. *)
+Create HintDb hand discriminated.
+#[export] Hint Constants Opaque : hand.
+Ltac known := match goal with H : ?P |- ?Q => constr_eq P Q; exact H end.
+Ltac computed :=
+  lazymatch goal with
+  | |- rec_in_hand _ _ = true => fail
+  | |- in_hand _ _ = true => fail
+  | |- _ => reflexivity
+  end.
+Ltac discharge :=
+  rewrite ?andb_true_iff; repeat match goal with |- _ /\ _ => split end; try first [known | solve [auto with hand] | computed].
 
 Ltac step :=
   lazymatch goal with
@@ -27,7 +39,7 @@ Ltac step :=
       let r := eval cbv beta iota delta [prim_sem] in (prim_sem p args s) in
       lazymatch r with
       | guarded ?g (?vs, ?s') =>
-          rewrite (bind_prim p args k s g vs s' eq_refl); [tidy | discharge]
+          apply (bind_prim p args k s g vs s' _ eq_refl); [tidy | discharge]
       | _ => fail "primitive" p "has no definition, or another number of arguments:" args
       end
   end.

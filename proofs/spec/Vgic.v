@@ -43,3 +43,26 @@ Definition hcr_ok (hcr : Z) : bool := Z.land hcr (0xFFFFFFFFFFFFFFFF - 0x40FE) =
 Definition lrs_ok (upto : nat) (s : state) : bool :=
   forallb (fun i => negb (i <? num_lrs s) || lr_ok (vtr (hw s)) i s) (below upto).
 Definition entry_ok (s : state) : bool := hcr_ok (run_in IN_gicv3_hcr 0 s) && lrs_ok 16 s.
+
+(* ---- Into a REC and out of it ---- *)
+
+Definition HCR_HOST := 0x40FE.
+Definition HCR_EOICOUNT := 0xF8000000.
+
+(* From the run page into a REC that is not loaded: the host's bits and En; EOIcount goes on. *)
+Definition lr_given (rec i : Z) (s : state) : state :=
+  if i <? num_lrs s then rec_set REC_ich_lr rec i (lr i s) s else s.
+Definition gic_entered (rec : Z) (s : state) : state :=
+  fold_left (fun s i => lr_given rec i s) (below 16)
+    (rec_set REC_ich_hcr rec 0
+      (Z.lor (Z.lor (run_in IN_gicv3_hcr 0 s) 1) (Z.land (rec_get REC_ich_hcr rec 0 s) HCR_EOICOUNT)) s).
+
+(* What the host is shown at every exit: its bits and EOIcount, maintenance status, priority mask and group
+   enables, and the list registers. *)
+Definition lr_shown (rec i : Z) (s : state) : state :=
+  if i <? num_lrs s then run_out OUT_gicv3_lr i (rec_get REC_ich_lr rec i s) s else s.
+Definition gic_shown (rec : Z) (s : state) : state :=
+  fold_left (fun s i => lr_shown rec i s) (below 16)
+    (run_out OUT_gicv3_vmcr 0 (rec_get REC_ich_vmcr rec 0 s)
+      (run_out OUT_gicv3_misr 0 (rec_get REC_ich_misr rec 0 s)
+        (run_out OUT_gicv3_hcr 0 (Z.land (rec_get REC_ich_hcr rec 0 s) (Z.lor HCR_HOST HCR_EOICOUNT)) s))).
