@@ -373,6 +373,8 @@ uint64_t efi_main(void *image, struct efi_system_table *system)
 		status = boot->get_memory_map(&map.size, (void *)map.base, &map.key, &map.region_size, &version);
 		if (status == EFI_SUCCESS)
 			status = boot->exit_boot_services(image, map.key);
+		else if (i == 0)
+			return refuse(system, fdt, "no memory map of the firmware", status);
 	}
 	/* From here on nobody is left to return to; a boot loader that counts attempts boots something else then. */
 	if (status != EFI_SUCCESS || !write_memory(to, &map)) {
