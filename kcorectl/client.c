@@ -77,6 +77,9 @@ int client_report(const char *error_id, sd_json_variant *p) {
                                          "the guest \"%s\" could not be launched: %s", name, message);
         if (streq(error_id, ERROR_BUSY))
                 return report_error(EXIT_FAILED, "Busy", "Try again later.", "too many clients use the guest \"%s\"", name);
+        if (streq(error_id, ERROR_MANAGED_BY_LIBVIRT))
+                return report_error(EXIT_STATE, "ManagedByLibvirt", "Use virsh: virsh shutdown, virsh destroy, virsh console.",
+                                    "the guest \"%s\" is a domain of libvirt", name);
         if (streq(error_id, ERROR_NO_CORE))
                 return report_error(EXIT_CHECK_FAILED, "NoCore", "See kcorectl doctor.", "%s", message);
         if (streq(error_id, SD_VARLINK_ERROR_PERMISSION_DENIED))

@@ -27,6 +27,8 @@ static const struct verb {
         { "image", "VERB [ARGUMENT...]", "Make, sign, seal and check images", verb_image },
         { "measure", "IMAGE.kci", "Compute what a guest's token must say", verb_measure },
         { "attest", "GUEST --reference FILE ...", "Ask a guest for a token and verify it", verb_attest },
+        { "convert", "DOMAIN.xml --image FILE", "Make a libvirt domain a protected one", verb_convert },
+        { "define", "DOMAIN.xml --image FILE", "The same, and define it in libvirt", verb_define },
         { "verify", "TOKEN --reference FILE ...", "Verify an attestation token", verb_verify },
 };
 

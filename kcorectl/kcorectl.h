@@ -45,6 +45,8 @@ int verb_doctor(int argc, char **argv);
 int verb_log(int argc, char **argv);
 int verb_image(int argc, char **argv);
 int verb_measure(int argc, char **argv);
+int verb_convert(int argc, char **argv);
+int verb_define(int argc, char **argv);
 int verb_verify(int argc, char **argv);
 
 /* getopt_long() for verbs that have no options but --json and --help. Returns < 0 to go on (optind is the

@@ -20,8 +20,8 @@ int verb_list(int argc, char **argv) {
         static const char usage[] =
                 "usage: kcorectl list [--json]\n"
                 "\n"
-                "Lists all guests. Guests that ended stay in the list until they are stopped or\n"
-                "launched again.\n";
+                "Lists all guests, libvirt's protected domains included. Guests that ended stay in\n"
+                "the list until they are stopped or launched again.\n";
         _cleanup_(sd_varlink_unrefp) sd_varlink *link = NULL;
         sd_json_variant *reply, *guests;
         int r;
@@ -59,7 +59,10 @@ int verb_list(int argc, char **argv) {
                        color(stdout, ANSI_NORMAL), format_size(memory, field_unsigned(g, "memory")),
                        field_unsigned(g, "vcpus"),
                        format_span(span, end - MIN(end, field_unsigned(s, "createdUSec"))));
-                print_safe(stdout, field_string(s, "reason"));
+                if (*field_string(s, "reason"))
+                        print_safe(stdout, field_string(s, "reason"));
+                else if (*field_string(s, "manager"))
+                        printf("(%s)", field_string(s, "manager"));
                 putchar('\n');
         }
         return EXIT_OK;

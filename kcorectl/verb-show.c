@@ -98,6 +98,8 @@ int verb_show(int argc, char **argv) {
         printf("%12s: %s%s", "Status", field_string(state, "status"), *field_string(state, "reason") ? ", " : "");
         print_safe(stdout, field_string(state, "reason"));
         putchar('\n');
+        if (*field_string(state, "manager"))
+                line("Managed by", field_string(state, "manager"));
         line("Launched", format_time(time, field_unsigned(state, "createdUSec")));
         if (field_unsigned(state, "endedUSec") > 0)
                 line("Ended", format_time(time, field_unsigned(state, "endedUSec")));

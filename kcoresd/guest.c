@@ -17,6 +17,7 @@
 #include "../libkcore/qemu-cmdline.h"
 #include "../libkcore/io.kcore.Manager.h"
 #include "guest-image.h"
+#include "launch-status.h"
 #include "log.h"
 #include "socket-util.h"
 
@@ -200,7 +201,7 @@ static void ended(Guest *g, GuestStatus status, const char *reason) {
         g->timer = sd_event_source_disable_unref(g->timer);
         g->watch = launch_watch_free(g->watch);
         g->launch_fd = safe_close(g->launch_fd);
-        if (asprintf(&stored, "launch-%s", g->state.config.name) < 0)
+        if (asprintf(&stored, STORED_GUEST_PREFIX "%s", g->state.config.name) < 0)
                 stored = NULL;
         if (stored)
                 g->manager->ops->fd_store(stored, -EBADF);
@@ -330,16 +331,11 @@ static int launch_progress(Guest *g, uint64_t wait_usec, char **ret_reason) {
         if (r < 0)
                 return 1;
         if (s.error < 0) {
-                const char *refusal = kcore_launch_refusal(&s);
-                char rmi[64] = "", page[128];
+                char page[128];
 
                 g->bad_page = s.error_ipa;
                 g->failure = failure_class_of_launch(&s);
-                if (s.rmi_command != 0)
-                        snprintf(rmi, sizeof(rmi), " (RMI command 0x%04" PRIx32 " answered %" PRIu32 ")", s.rmi_command, s.rmi_status);
-                if (asprintf(ret_reason, "the realm could not be made or run: %s%s%s%s", refusal ?: strerror(-s.error),
-                             bad_page_to_string(g, page), rmi, s.error == -ENOMEM ? "; too little memory is free or may be locked" : "") < 0)
-                        *ret_reason = NULL;
+                launch_failure_describe(&s, bad_page_to_string(g, page), ret_reason);
                 return -EIO;
         }
         /* Dead without an error: the guest powered off, or QEMU went before the guest ran. */
@@ -508,7 +504,7 @@ static void tick_soon(Guest *g, uint64_t usec) {
 
 /* --- launch --- */
 
-static int check_platform(Manager *m, const struct guest_config *c, struct failure *f) {
+int launch_check_platform(Manager *m, const struct guest_config *c, struct failure *f) {
         const struct platform_needs needs = { .memory = c->memory, .vcpus = c->vcpus };
         struct platform_facts facts;
         struct check_report report = {};
@@ -734,7 +730,7 @@ int guest_launch(Manager *m, struct guest_config *c, sd_varlink *link, bool want
                 return FAIL(f, ERROR_GUEST_EXISTS, SD_JSON_BUILD_PAIR_STRING("name", c->name));
         if (!old && m->n_guests >= GUESTS_MAX)
                 return FAIL(f, ERROR_TOO_MANY_GUESTS, SD_JSON_BUILD_PAIR_UNSIGNED("limit", GUESTS_MAX));
-        r = check_platform(m, c, f);
+        r = launch_check_platform(m, c, f);
         if (r < 0)
                 return r;
         r = check_descriptors(c, disk_is_block, f);
@@ -777,7 +773,7 @@ int guest_launch(Manager *m, struct guest_config *c, sd_varlink *link, bool want
         if (r < 0)
                 goto fail;
         guest_config_close_fds(&g->state.config);
-        if (asprintf(&stored, "launch-%s", g->state.config.name) < 0)
+        if (asprintf(&stored, STORED_GUEST_PREFIX "%s", g->state.config.name) < 0)
                 stored = NULL;
         if (stored)
                 m->ops->fd_store(stored, g->launch_fd);
@@ -853,7 +849,7 @@ int guest_stop(Guest *g, bool force, uint64_t timeout_usec, sd_varlink *link, st
 
 int guest_load(Manager *m, const char *name, Guest **ret) {
         _cleanup_(sd_json_variant_unrefp) sd_json_variant *v = NULL;
-        _cleanup_free_ char *path = NULL, *text = NULL;
+        _cleanup_free_ char *path = NULL, *text = NULL, *stored = NULL;
         Guest *g;
         int r;
 
@@ -880,7 +876,12 @@ int guest_load(Manager *m, const char *name, Guest **ret) {
                 r = -EBADMSG;
                 goto fail;
         }
-        g->launch_fd = manager_take_stored_fd(m, name);
+        if (asprintf(&stored, STORED_GUEST_PREFIX "%s", name) < 0) {
+                stored = NULL;
+                r = -ENOMEM;
+                goto fail;
+        }
+        g->launch_fd = manager_take_stored_fd(m, stored);
         g->ran = g->state.status != GUEST_STARTING;
 
         if (guest_status_is_alive(g->state.status)) {
@@ -904,6 +905,12 @@ fail:
 
 /* --- show --- */
 
+int guest_agent(const Guest *g) {
+        _cleanup_free_ char *path = guest_file(g, "agent.sock");
+
+        return path ? socket_connect_unix(path) : -ENOMEM;
+}
+
 int guest_describe(Guest *g, sd_json_variant **ret) {
         _cleanup_(sd_json_variant_unrefp) sd_json_variant *state = NULL, *runtime = NULL, *realm = NULL;
         struct unit_status u = {};
@@ -917,17 +924,7 @@ int guest_describe(Guest *g, sd_json_variant **ret) {
         if (guest_status_is_alive(g->state.status)) {
                 (void) g->manager->ops->unit_query(g->manager->system, g->unit, &u);
                 if (g->watch && launch_watch_get(g->watch, DESCRIBE_WAIT_USEC, &s) > 0) {
-                        r = sd_json_buildo(
-                                        &realm,
-                                        SD_JSON_BUILD_PAIR_STRING("state", kcore_launch_state_to_string(s.state)),
-                                        SD_JSON_BUILD_PAIR_UNSIGNED("id", s.realm_id),
-                                        SD_JSON_BUILD_PAIR_UNSIGNED("ipaBits", s.s2sz),
-                                        SD_JSON_BUILD_PAIR_UNSIGNED("vcpus", s.vcpus),
-                                        SD_JSON_BUILD_PAIR_UNSIGNED("donatedPages", s.pages_donated),
-                                        SD_JSON_BUILD_PAIR_UNSIGNED("sharedPages", s.pages_shared),
-                                        SD_JSON_BUILD_PAIR_UNSIGNED("tablePages", s.pages_meta),
-                                        SD_JSON_BUILD_PAIR_UNSIGNED("blocks2M", s.blocks_2m),
-                                        SD_JSON_BUILD_PAIR_UNSIGNED("exits", s.exits));
+                        r = launch_status_to_json(&s, &realm);
                         if (r < 0)
                                 return r;
                 }

@@ -64,6 +64,9 @@ struct Guest {
  * errno). */
 int guest_launch(Manager *m, struct guest_config *c, sd_varlink *link, bool progress, struct failure *f);
 
+/* The checks of "doctor" for a guest of this size: CheckFailed with the first that fails. */
+int launch_check_platform(Manager *m, const struct guest_config *c, struct failure *f);
+
 /* Asks for the end; link, if not NULL, gets the reply. */
 int guest_stop(Guest *g, bool force, uint64_t timeout_usec, sd_varlink *link, struct failure *f);
 
@@ -76,6 +79,9 @@ Guest *guest_free(Guest *g);
 
 /* A client went away. */
 void guest_forget_link(Guest *g, sd_varlink *link);
+
+/* Connects to the port of the guest's agent: a socket. */
+int guest_agent(const Guest *g);
 
 /* Everything "show" shows. */
 int guest_describe(Guest *g, sd_json_variant **ret);

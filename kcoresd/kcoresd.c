@@ -80,6 +80,21 @@ static int take_fds(Manager *m) {
         return n < 0 ? n : sockets;
 }
 
+/* Anybody may connect: a domain's QEMU runs as whatever user libvirt is told. */
+static int listen_for_claims(Manager *m, const char *dir) {
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        if (asprintf(&path, "%s/io.kcore.Launch", dir) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        umask(0);
+        r = sd_varlink_server_listen_address(m->launch_server, path, 0666);
+        umask(0077);
+        return r;
+}
+
 static int run(const char *socket, const char *dir) {
         Manager *m = NULL;
         void *system = NULL;
@@ -114,6 +129,11 @@ static int run(const char *socket, const char *dir) {
         }
         if (r < 0) {
                 fprintf(stderr, SD_ERR "Can not listen on %s: %s\n", socket, strerror(-r));
+                goto out;
+        }
+        r = listen_for_claims(m, dir);
+        if (r < 0) {
+                fprintf(stderr, SD_ERR "Can not listen for claims of domains: %s\n", strerror(-r));
                 goto out;
         }
 

@@ -5,10 +5,9 @@
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
+#include "domain.h"
 #include "guest.h"
 #include "log.h"
-
-#define STORED_PREFIX "launch-"
 
 int manager_new(const struct manager_ops *ops, void *system, const char *runtime_dir, Manager **ret) {
         Manager *m;
@@ -24,7 +23,12 @@ int manager_new(const struct manager_ops *ops, void *system, const char *runtime
                 r = -ENOMEM;
                 goto fail;
         }
-        if (mkdir(m->guests_dir, 0700) < 0 && errno != EEXIST) {
+        if (asprintf(&m->domains_dir, "%s/domains", runtime_dir) < 0) {
+                m->domains_dir = NULL;
+                r = -ENOMEM;
+                goto fail;
+        }
+        if ((mkdir(m->guests_dir, 0700) < 0 && errno != EEXIST) || (mkdir(m->domains_dir, 0700) < 0 && errno != EEXIST)) {
                 r = -errno;
                 goto fail;
         }
@@ -32,6 +36,7 @@ int manager_new(const struct manager_ops *ops, void *system, const char *runtime
         if (r < 0)
                 goto fail;
         r = manager_varlink_init(m);
+        r = r < 0 ? r : manager_launch_varlink_init(m);
         if (r < 0)
                 goto fail;
         *ret = m;
@@ -48,12 +53,15 @@ Manager *manager_free(Manager *m) {
         manager_varlink_done(m);
         while (m->n_guests > 0)
                 guest_free(m->guests[0]);
+        while (m->n_domains > 0)
+                domain_free(m->domains[0]);
         for (size_t i = 0; i < m->n_stored; i++) {
                 free(m->stored[i].name);
                 safe_close(m->stored[i].fd);
         }
         sd_event_unref(m->event);
         free(m->guests_dir);
+        free(m->domains_dir);
         free(m);
         return NULL;
 }
@@ -61,11 +69,13 @@ Manager *manager_free(Manager *m) {
 int manager_add_stored_fd(Manager *m, const char *name, int fd) {
         char *copy;
 
-        if (strncmp(name, STORED_PREFIX, strlen(STORED_PREFIX)) != 0 || m->n_stored >= GUESTS_MAX) {
+        if ((strncmp(name, STORED_GUEST_PREFIX, strlen(STORED_GUEST_PREFIX)) != 0 &&
+             strncmp(name, STORED_DOMAIN_PREFIX, strlen(STORED_DOMAIN_PREFIX)) != 0) ||
+            m->n_stored >= ELEMENTSOF(m->stored)) {
                 safe_close(fd);
                 return -EINVAL;
         }
-        copy = strdup(name + strlen(STORED_PREFIX));
+        copy = strdup(name);
         if (!copy) {
                 safe_close(fd);
                 return -ENOMEM;
@@ -75,9 +85,9 @@ int manager_add_stored_fd(Manager *m, const char *name, int fd) {
         return 0;
 }
 
-int manager_take_stored_fd(Manager *m, const char *guest) {
+int manager_take_stored_fd(Manager *m, const char *name) {
         for (size_t i = 0; i < m->n_stored; i++)
-                if (streq(m->stored[i].name, guest)) {
+                if (streq(m->stored[i].name, name)) {
                         int fd = m->stored[i].fd;
 
                         free(m->stored[i].name);
@@ -114,5 +124,5 @@ int manager_load(Manager *m) {
                         log_guest(&g->state, LOG_INFO, "found again, %s", guest_status_to_string(g->state.status));
         }
         closedir(d);
-        return 0;
+        return manager_load_domains(m);
 }

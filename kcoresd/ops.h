@@ -53,6 +53,11 @@ struct manager_ops {
         int (*unit_kill)(void *system, const char *unit); /* SIGKILL */
         int (*unit_forget)(void *system, const char *unit); /* a failed unit's remains */
 
+        /* Who a process is: /proc/PID/attr/current, NULL on a machine without AppArmor, and /proc/PID/cgroup. */
+        int (*peer_read)(pid_t pid, char **ret_profile, char **ret_cgroup);
+        /* Its RLIMIT_MEMLOCK and CPU time; 0 if unknown. */
+        void (*process_read)(pid_t pid, uint64_t *ret_memlock, uint64_t *ret_cpu_usec);
+
         /* Last lines that the unit logged since it was started, or NULL. */
         char *(*unit_messages)(const char *unit, uint64_t since_realtime_usec);
 

@@ -392,6 +392,29 @@ static int counter_read(uint32_t index, uint64_t *ret) {
         return fd < 0 ? fd : kcore_counter_read(fd, index, ret);
 }
 
+static void process_read(pid_t pid, uint64_t *ret_memlock, uint64_t *ret_cpu_usec) {
+        *ret_memlock = process_memlock((uint32_t) pid);
+        *ret_cpu_usec = process_cpu((uint32_t) pid);
+}
+
+static int peer_read(pid_t pid, char **ret_profile, char **ret_cgroup) {
+        _cleanup_free_ char *profile = NULL, *cgroup = NULL;
+        char path[64];
+        int r;
+
+        snprintf(path, sizeof(path), "/proc/%d/attr/current", (int) pid);
+        r = read_small_file(path, 4 * KIB, &profile);
+        if (r < 0 && r != -EINVAL && r != -ENOENT) /* what the kernel says without such a security module */
+                return r;
+        snprintf(path, sizeof(path), "/proc/%d/cgroup", (int) pid);
+        r = read_small_file(path, 64 * KIB, &cgroup);
+        if (r < 0)
+                return r;
+        *ret_profile = TAKE_PTR(profile);
+        *ret_cgroup = TAKE_PTR(cgroup);
+        return 0;
+}
+
 static void fd_store(const char *name, int fd) {
         _cleanup_free_ char *message = NULL;
 
@@ -421,5 +444,7 @@ const struct manager_ops system_ops = {
         .unit_kill = unit_kill,
         .unit_forget = unit_forget,
         .unit_messages = unit_messages,
+        .peer_read = peer_read,
+        .process_read = process_read,
         .fd_store = fd_store,
 };

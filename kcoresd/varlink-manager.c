@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <sys/socket.h>
 
+#include "domain.h"
 #include "guest.h"
 #include "socket-util.h"
 #include "../libkcore/io.kcore.Manager.h"
@@ -159,17 +160,26 @@ struct name_parameters {
         uint64_t timeout;
 };
 
-/* Parses {"name": ...} and whatever else the table has. Returns the guest, or NULL after an error reply. */
-static Guest *find_by_parameters(Manager *m, sd_varlink *link, sd_json_variant *parameters, const sd_json_dispatch_field table[], struct name_parameters *p, int *ret) {
+/* Parses {"name": ...} and whatever else the table has. Returns the guest, or NULL after an error reply. With
+ * ret_domain a domain of that name or UUID will do: then that is set, and NULL returned with *ret 0. */
+static Guest *find_by_parameters(Manager *m, sd_varlink *link, sd_json_variant *parameters, const sd_json_dispatch_field table[], struct name_parameters *p, Domain **ret_domain, int *ret) {
+        Domain *d;
         Guest *g;
 
         *ret = sd_varlink_dispatch(link, parameters, table, p);
         if (*ret != 0)
                 return NULL;
         g = guest_name_is_valid(p->name) ? manager_find(m, p->name) : NULL;
-        if (!g)
+        if (g)
+                return g;
+        d = manager_find_domain(m, p->name);
+        if (d && ret_domain)
+                *ret_domain = d;
+        else if (d)
+                *ret = sd_varlink_errorbo(link, ERROR_MANAGED_BY_LIBVIRT, SD_JSON_BUILD_PAIR_STRING("name", p->name));
+        else
                 *ret = sd_varlink_errorbo(link, ERROR_NO_SUCH_GUEST, SD_JSON_BUILD_PAIR_STRING("name", p->name));
-        return g;
+        return NULL;
 }
 
 static const sd_json_dispatch_field name_table[] = {
@@ -268,10 +278,10 @@ static int method_list(sd_varlink *link, sd_json_variant *parameters, sd_varlink
         r = sd_varlink_dispatch(link, parameters, table, NULL);
         if (r != 0)
                 return r;
-        for (size_t i = 0; i < m->n_guests; i++) {
+        for (size_t i = 0; i < m->n_guests + m->n_domains; i++) {
                 _cleanup_(sd_json_variant_unrefp) sd_json_variant *v = NULL;
 
-                r = guest_state_to_json(&m->guests[i]->state, &v);
+                r = guest_state_to_json(i < m->n_guests ? &m->guests[i]->state : &m->domains[i - m->n_guests]->state, &v);
                 r = r < 0 ? r : sd_json_variant_append_array(&array, v);
                 if (r < 0)
                         return r;
@@ -285,6 +295,7 @@ static int method_list(sd_varlink *link, sd_json_variant *parameters, sd_varlink
 static int method_describe(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags _unused_, void *userdata _unused_) {
         _cleanup_(sd_json_variant_unrefp) sd_json_variant *v = NULL;
         struct name_parameters p = {};
+        Domain *d = NULL;
         Manager *m;
         Guest *g;
         int r;
@@ -292,19 +303,19 @@ static int method_describe(sd_varlink *link, sd_json_variant *parameters, sd_var
         m = enter(link, &r);
         if (!m)
                 return r;
-        g = find_by_parameters(m, link, parameters, name_table, &p, &r);
-        if (!g)
+        g = find_by_parameters(m, link, parameters, name_table, &p, &d, &r);
+        if (!g && !d)
                 return r;
-        r = guest_describe(g, &v);
+        r = g ? guest_describe(g, &v) : domain_describe(d, &v);
         return r < 0 ? r : sd_varlink_reply(link, v);
 }
 
-static int not_running(sd_varlink *link, const Guest *g) {
+static int not_running(sd_varlink *link, const struct guest_state *s) {
         return sd_varlink_errorbo(
                         link, ERROR_GUEST_NOT_RUNNING,
-                        SD_JSON_BUILD_PAIR_STRING("name", g->state.config.name),
-                        SD_JSON_BUILD_PAIR_STRING("status", guest_status_to_string(g->state.status)),
-                        SD_JSON_BUILD_PAIR_CONDITION(!!g->state.reason, "reason", SD_JSON_BUILD_STRING(g->state.reason)));
+                        SD_JSON_BUILD_PAIR_STRING("name", s->config.name),
+                        SD_JSON_BUILD_PAIR_STRING("status", guest_status_to_string(s->status)),
+                        SD_JSON_BUILD_PAIR_CONDITION(!!s->reason, "reason", SD_JSON_BUILD_STRING(s->reason)));
 }
 
 static int method_console(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags _unused_, void *userdata _unused_) {
@@ -316,14 +327,14 @@ static int method_console(sd_varlink *link, sd_json_variant *parameters, sd_varl
         m = enter(link, &r);
         if (!m)
                 return r;
-        g = find_by_parameters(m, link, parameters, name_table, &p, &r);
+        g = find_by_parameters(m, link, parameters, name_table, &p, NULL, &r);
         if (!g)
                 return r;
         if (!g->console)
-                return not_running(link, g);
+                return not_running(link, &g->state);
         fd = console_attach(g->console);
         if (fd == -ENOTCONN)
-                return not_running(link, g);
+                return not_running(link, &g->state);
         if (fd == -EBUSY)
                 return sd_varlink_errorbo(link, ERROR_BUSY, SD_JSON_BUILD_PAIR_STRING("name", p.name));
         if (fd < 0)
@@ -338,8 +349,9 @@ static int method_console(sd_varlink *link, sd_json_variant *parameters, sd_varl
 
 /* The daemon only opens the door: what client and agent say to each other it never sees. */
 static int method_agent_port(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags _unused_, void *userdata _unused_) {
-        _cleanup_free_ char *path = NULL;
         struct name_parameters p = {};
+        const struct guest_state *s;
+        Domain *d = NULL;
         Manager *m;
         Guest *g;
         int r, fd;
@@ -347,17 +359,15 @@ static int method_agent_port(sd_varlink *link, sd_json_variant *parameters, sd_v
         m = enter(link, &r);
         if (!m)
                 return r;
-        g = find_by_parameters(m, link, parameters, name_table, &p, &r);
-        if (!g)
+        g = find_by_parameters(m, link, parameters, name_table, &p, &d, &r);
+        if (!g && !d)
                 return r;
-        if (g->state.status != GUEST_RUNNING)
-                return not_running(link, g);
-        path = guest_file(g, "agent.sock");
-        if (!path)
-                return -ENOMEM;
-        fd = socket_connect_unix(path);
+        s = g ? &g->state : &d->state;
+        if (s->status != GUEST_RUNNING)
+                return not_running(link, s);
+        fd = g ? guest_agent(g) : domain_agent(d);
         if (fd == -ECONNREFUSED || fd == -ENOENT)
-                return not_running(link, g);
+                return not_running(link, s);
         if (fd == -EAGAIN)
                 return sd_varlink_errorbo(link, ERROR_BUSY, SD_JSON_BUILD_PAIR_STRING("name", p.name));
         if (fd < 0)
@@ -380,7 +390,7 @@ static int method_console_log(sd_varlink *link, sd_json_variant *parameters, sd_
         m = enter(link, &r);
         if (!m)
                 return r;
-        g = find_by_parameters(m, link, parameters, name_table, &p, &r);
+        g = find_by_parameters(m, link, parameters, name_table, &p, NULL, &r);
         if (!g)
                 return r;
         path = guest_file(g, "console.log");
@@ -406,6 +416,7 @@ static int method_stop(sd_varlink *link, sd_json_variant *parameters, sd_varlink
         };
         struct name_parameters p = { .timeout = STOP_TIMEOUT_DEFAULT_USEC };
         struct failure f = {};
+        Domain *d = NULL;
         Manager *m;
         Guest *g;
         int r;
@@ -413,7 +424,13 @@ static int method_stop(sd_varlink *link, sd_json_variant *parameters, sd_varlink
         m = enter(link, &r);
         if (!m)
                 return r;
-        g = find_by_parameters(m, link, parameters, table, &p, &r);
+        g = find_by_parameters(m, link, parameters, table, &p, &d, &r);
+        if (d && guest_status_is_alive(d->state.status))
+                return sd_varlink_errorbo(link, ERROR_MANAGED_BY_LIBVIRT, SD_JSON_BUILD_PAIR_STRING("name", p.name));
+        if (d) { /* its record is what is left to stop */
+                domain_remove(d);
+                return sd_varlink_replybo(link, SD_JSON_BUILD_PAIR_BOOLEAN("forced", false));
+        }
         if (!g)
                 return r;
         r = guest_stop(g, p.force, p.timeout, link, &f);
@@ -480,6 +497,8 @@ static int method_status(sd_varlink *link, sd_json_variant *parameters, sd_varli
                 if (r < 0)
                         return r;
         }
+        for (size_t i = 0; i < m->n_domains; i++)
+                alive += guest_status_is_alive(m->domains[i]->state.status);
         return sd_varlink_replybo(
                         link,
                         SD_JSON_BUILD_PAIR_STRING("version", PROJECT_VERSION),
@@ -522,6 +541,11 @@ static int method_monitor(sd_varlink *link, sd_json_variant *parameters, sd_varl
                 return r;
         for (size_t i = 0; i < m->n_guests; i++) {
                 r = tell(c, "present", &m->guests[i]->state);
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; i < m->n_domains; i++) {
+                r = tell(c, "present", &m->domains[i]->state);
                 if (r < 0)
                         return r;
         }
@@ -614,6 +638,76 @@ static int method_log(sd_varlink *link, sd_json_variant *parameters, sd_varlink_
                         SD_JSON_BUILD_PAIR_UNSIGNED("lost", lost));
 }
 
+/* --- domains of libvirt --- */
+
+struct arm_parameters {
+        const char *name, *image;
+        sd_id128_t uuid;
+        uint64_t memory;
+        uint32_t vcpus;
+        int64_t fd;
+};
+
+static int method_arm_domain(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags _unused_, void *userdata _unused_) {
+        static const sd_json_dispatch_field table[] = {
+                { "name",                SD_JSON_VARIANT_STRING,        sd_json_dispatch_const_string, offsetof(struct arm_parameters, name),   SD_JSON_MANDATORY },
+                { "uuid",                SD_JSON_VARIANT_STRING,        sd_json_dispatch_id128,        offsetof(struct arm_parameters, uuid),   SD_JSON_MANDATORY },
+                { "memory",              _SD_JSON_VARIANT_TYPE_INVALID, sd_json_dispatch_uint64,       offsetof(struct arm_parameters, memory), SD_JSON_MANDATORY },
+                { "vcpus",               _SD_JSON_VARIANT_TYPE_INVALID, sd_json_dispatch_uint32,       offsetof(struct arm_parameters, vcpus),  SD_JSON_MANDATORY },
+                { "image",               SD_JSON_VARIANT_STRING,        sd_json_dispatch_const_string, offsetof(struct arm_parameters, image),  0 },
+                { "imageFileDescriptor", _SD_JSON_VARIANT_TYPE_INVALID, sd_json_dispatch_int64,        offsetof(struct arm_parameters, fd),     SD_JSON_MANDATORY },
+                {}
+        };
+        _cleanup_(guest_config_donep) struct guest_config c = GUEST_CONFIG_INIT;
+        struct arm_parameters p = { .fd = -1 };
+        struct failure f = {};
+        Manager *m;
+        int r;
+
+        m = enter(link, &r);
+        if (!m)
+                return r;
+        r = sd_varlink_dispatch(link, parameters, table, &p);
+        if (r != 0)
+                return r;
+        if (take_fd(link, p.fd, &c.image_fd) < 0)
+                return sd_varlink_error_invalid_parameter_name(link, "imageFileDescriptor");
+        r = free_and_strdup(&c.name, p.name);
+        r = r < 0 ? r : free_and_strdup(&c.image_path, p.image);
+        if (r < 0)
+                return r;
+        c.uuid = p.uuid;
+        c.memory = p.memory;
+        c.vcpus = p.vcpus;
+        r = domain_arm(m, &c, &f);
+        if (r < 0)
+                return launch_refused(m, link, &f, r);
+        m->launches++;
+        return sd_varlink_reply(link, NULL);
+}
+
+static int method_disarm_domain(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags _unused_, void *userdata _unused_) {
+        static const sd_json_dispatch_field table[] = {
+                { "uuid", SD_JSON_VARIANT_STRING, sd_json_dispatch_id128, 0, SD_JSON_MANDATORY },
+                {}
+        };
+        sd_id128_t uuid;
+        Manager *m;
+        Domain *d;
+        int r;
+
+        m = enter(link, &r);
+        if (!m)
+                return r;
+        r = sd_varlink_dispatch(link, parameters, table, &uuid);
+        if (r != 0)
+                return r;
+        d = manager_find_domain_by_uuid(m, uuid);
+        if (d)
+                domain_disarm(d);
+        return sd_varlink_reply(link, NULL);
+}
+
 void manager_varlink_done(Manager *m) {
         while (m->clients) {
                 sd_varlink *link = sd_varlink_ref(m->clients->link);
@@ -622,6 +716,7 @@ void manager_varlink_done(Manager *m) {
                 sd_varlink_unref(link);
         }
         m->server = sd_varlink_server_unref(m->server);
+        m->launch_server = sd_varlink_server_unref(m->launch_server);
 }
 
 int manager_varlink_init(Manager *m) {
@@ -648,7 +743,9 @@ int manager_varlink_init(Manager *m) {
                                         METHOD_MONITOR, method_monitor,
                                         METHOD_DOCTOR, method_doctor,
                                         METHOD_PLATFORM, method_platform,
-                                        METHOD_LOG, method_log);
+                                        METHOD_LOG, method_log,
+                                        METHOD_ARM_DOMAIN, method_arm_domain,
+                                        METHOD_DISARM_DOMAIN, method_disarm_domain);
         r = r < 0 ? r : sd_varlink_server_bind_connect(m->server, on_connect);
         r = r < 0 ? r : sd_varlink_server_bind_disconnect(m->server, on_disconnect);
         r = r < 0 ? r : sd_varlink_server_attach_event(m->server, m->event, SD_EVENT_PRIORITY_NORMAL);

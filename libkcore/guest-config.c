@@ -75,7 +75,7 @@ int config_error_set(struct config_error *e, const char *field, const char *form
 }
 
 /* Labels are shown on terminals and in logs: no control characters. */
-static bool label_is_valid(const char *s) {
+bool guest_label_is_valid(const char *s) {
         if (strlen(s) > GUEST_LABEL_MAX)
                 return false;
         for (; *s; s++)
@@ -112,21 +112,21 @@ int guest_config_validate(const struct guest_config *c, struct config_error *e) 
                 if ((unsigned char) *p < ' ' || *p == 0x7f)
                         return config_error_set(e, "append", "the kernel command line has a control character in it");
 
-        if (!label_is_valid(strempty(c->image_path)))
+        if (!guest_label_is_valid(strempty(c->image_path)))
                 return config_error_set(e, "image", "the image's path is too long or has control characters");
-        if (!label_is_valid(strempty(c->kernel_path)))
+        if (!guest_label_is_valid(strempty(c->kernel_path)))
                 return config_error_set(e, "kernel", "the kernel's path is too long or has control characters");
-        if (!label_is_valid(strempty(c->initrd_path)))
+        if (!guest_label_is_valid(strempty(c->initrd_path)))
                 return config_error_set(e, "initrd", "the initrd's path is too long or has control characters");
         for (size_t i = 0; i < c->n_disks; i++)
-                if (!label_is_valid(strempty(c->disks[i].path)))
+                if (!guest_label_is_valid(strempty(c->disks[i].path)))
                         return config_error_set(
                                         e, "disks", "the path of disk %zu is too long or has control characters", i + 1);
 
         /* Are network options consistent? */
         if (!guest_network_to_string(c->network))
                 return config_error_set(e, "network", "the network must be user, none or tap");
-        if (c->network == GUEST_NETWORK_TAP && (isempty(c->tap) || strlen(c->tap) > 15 || !label_is_valid(c->tap)))
+        if (c->network == GUEST_NETWORK_TAP && (isempty(c->tap) || strlen(c->tap) > 15 || !guest_label_is_valid(c->tap)))
                 return config_error_set(e, "tap", "network tap needs the name of a tap interface (tap:NAME)");
         if (c->n_forwards > 0 && c->network != GUEST_NETWORK_USER)
                 return config_error_set(e, "forwards", "ports can be forwarded with network user only");

@@ -82,6 +82,9 @@ void guest_config_close_fds(struct guest_config *c);
  * file name, unit name and QEMU argument without any quoting. */
 bool guest_name_is_valid(const char *name);
 
+/* Paths and the like: not too long, no control characters. */
+bool guest_label_is_valid(const char *s);
+
 /* A complaint about one field; both strings are for people. field is static. */
 struct config_error {
         const char *field;

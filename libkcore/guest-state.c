@@ -39,7 +39,8 @@ int guest_state_to_json(const struct guest_state *s, sd_json_variant **ret) {
                         SD_JSON_BUILD_PAIR_STRING("status", guest_status_to_string(s->status)),
                         SD_JSON_BUILD_PAIR_UNSIGNED("createdUSec", s->created_usec),
                         SD_JSON_BUILD_PAIR_CONDITION(s->ended_usec > 0, "endedUSec", SD_JSON_BUILD_UNSIGNED(s->ended_usec)),
-                        SD_JSON_BUILD_PAIR_CONDITION(!!s->reason, "reason", SD_JSON_BUILD_STRING(s->reason)));
+                        SD_JSON_BUILD_PAIR_CONDITION(!!s->reason, "reason", SD_JSON_BUILD_STRING(s->reason)),
+                        SD_JSON_BUILD_PAIR_CONDITION(s->libvirt, "manager", SD_JSON_BUILD_STRING("libvirt")));
 }
 
 struct wire {

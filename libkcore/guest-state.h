@@ -29,6 +29,7 @@ struct guest_state {
         uint64_t created_usec; /* CLOCK_REALTIME */
         uint64_t ended_usec;   /* 0 while alive */
         char *reason;          /* of the end, for people; NULL while alive */
+        bool libvirt;          /* a domain: libvirt starts and stops it */
 };
 
 #define GUEST_STATE_INIT { .config = GUEST_CONFIG_INIT }

@@ -74,7 +74,9 @@ static SD_VARLINK_DEFINE_STRUCT_TYPE(
                 SD_VARLINK_DEFINE_FIELD(createdUSec, SD_VARLINK_INT, 0),
                 SD_VARLINK_DEFINE_FIELD(endedUSec, SD_VARLINK_INT, SD_VARLINK_NULLABLE),
                 SD_VARLINK_FIELD_COMMENT("Why it ended, for people"),
-                SD_VARLINK_DEFINE_FIELD(reason, SD_VARLINK_STRING, SD_VARLINK_NULLABLE));
+                SD_VARLINK_DEFINE_FIELD(reason, SD_VARLINK_STRING, SD_VARLINK_NULLABLE),
+                SD_VARLINK_FIELD_COMMENT("\"libvirt\": it is a domain, which libvirt starts and stops. Missing: a guest of kcoresd's own"),
+                SD_VARLINK_DEFINE_FIELD(manager, SD_VARLINK_STRING, SD_VARLINK_NULLABLE));
 
 static SD_VARLINK_DEFINE_STRUCT_TYPE(
                 Realm,
@@ -263,6 +265,23 @@ static SD_VARLINK_DEFINE_METHOD(
                 SD_VARLINK_FIELD_COMMENT("Bytes that were overwritten before they could be read"),
                 SD_VARLINK_DEFINE_OUTPUT(lost, SD_VARLINK_INT, 0));
 
+static SD_VARLINK_DEFINE_METHOD(
+                ArmDomain,
+                SD_VARLINK_FIELD_COMMENT("As libvirt has it"),
+                SD_VARLINK_DEFINE_INPUT(name, SD_VARLINK_STRING, 0),
+                SD_VARLINK_DEFINE_INPUT(uuid, SD_VARLINK_STRING, 0),
+                SD_VARLINK_FIELD_COMMENT("Of the domain, in bytes; the image must say the same"),
+                SD_VARLINK_DEFINE_INPUT(memory, SD_VARLINK_INT, 0),
+                SD_VARLINK_DEFINE_INPUT(vcpus, SD_VARLINK_INT, 0),
+                SD_VARLINK_FIELD_COMMENT("Where the image was read from; shown to people, not used"),
+                SD_VARLINK_DEFINE_INPUT(image, SD_VARLINK_STRING, SD_VARLINK_NULLABLE),
+                SD_VARLINK_FIELD_COMMENT("Index of a passed descriptor: a sealed memfd with an image, a file *.kci"),
+                SD_VARLINK_DEFINE_INPUT(imageFileDescriptor, SD_VARLINK_INT, 0));
+
+static SD_VARLINK_DEFINE_METHOD(
+                DisarmDomain,
+                SD_VARLINK_DEFINE_INPUT(uuid, SD_VARLINK_STRING, 0));
+
 static SD_VARLINK_DEFINE_ERROR(NoSuchGuest, SD_VARLINK_DEFINE_FIELD(name, SD_VARLINK_STRING, 0));
 static SD_VARLINK_DEFINE_ERROR(GuestExists, SD_VARLINK_DEFINE_FIELD(name, SD_VARLINK_STRING, 0));
 static SD_VARLINK_DEFINE_ERROR(
@@ -289,6 +308,7 @@ static SD_VARLINK_DEFINE_ERROR(
                 SD_VARLINK_FIELD_COMMENT("If one page of the payload is the reason, for example a sealed one that was altered"),
                 SD_VARLINK_DEFINE_FIELD_BY_TYPE(page, Page, SD_VARLINK_NULLABLE));
 static SD_VARLINK_DEFINE_ERROR(Busy, SD_VARLINK_DEFINE_FIELD(name, SD_VARLINK_STRING, 0));
+static SD_VARLINK_DEFINE_ERROR(ManagedByLibvirt, SD_VARLINK_DEFINE_FIELD(name, SD_VARLINK_STRING, 0));
 static SD_VARLINK_DEFINE_ERROR(NoCore, SD_VARLINK_DEFINE_FIELD(message, SD_VARLINK_STRING, 0));
 
 SD_VARLINK_DEFINE_INTERFACE(
@@ -341,6 +361,10 @@ SD_VARLINK_DEFINE_INTERFACE(
                 &vl_method_Platform,
                 SD_VARLINK_SYMBOL_COMMENT("The next piece of KCore's own log"),
                 &vl_method_Log,
+                SD_VARLINK_SYMBOL_COMMENT("Arms a launch for a domain of libvirt: QEMU gets it by Claim of io.kcore.Launch, in 2 minutes or not at all. Takes the place of an earlier one that was not claimed or has ended."),
+                &vl_method_ArmDomain,
+                SD_VARLINK_SYMBOL_COMMENT("Libvirt is done with a domain: what was armed for it is dropped, and its record if it has ended"),
+                &vl_method_DisarmDomain,
                 &vl_error_NoSuchGuest,
                 &vl_error_GuestExists,
                 SD_VARLINK_SYMBOL_COMMENT("The guest is not alive, or not far enough for this"),
@@ -353,6 +377,8 @@ SD_VARLINK_DEFINE_INTERFACE(
                 &vl_error_LaunchFailed,
                 SD_VARLINK_SYMBOL_COMMENT("Too many clients wait for this guest"),
                 &vl_error_Busy,
+                SD_VARLINK_SYMBOL_COMMENT("The guest is a domain of libvirt: use virsh"),
+                &vl_error_ManagedByLibvirt,
                 SD_VARLINK_SYMBOL_COMMENT("KCore can not be asked"),
                 &vl_error_NoCore);
 

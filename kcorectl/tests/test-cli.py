@@ -17,7 +17,7 @@ import unittest
 
 KCORECTL, KCORESD, SOURCE = sys.argv[1:4]
 VERBS = ["launch", "list", "show", "console", "stop", "status", "top", "monitor", "metrics", "platform", "doctor", "log", "image", "measure", "attest",
-         "verify"]
+         "verify", "convert", "define"]
 ENV = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TERM": "xterm"}
 for _name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
     if _name in os.environ:
@@ -252,7 +252,7 @@ class Metrics(unittest.TestCase):
 
 class Documents(unittest.TestCase):
     def test_manual_pages(self):
-        for page in ("kcorectl.1", "kcoresd.8", "libkcore-attest.3"):
+        for page in ("kcorectl.1", "kcoresd.8", "kcore-qemu.8", "libkcore-attest.3"):
             path = f"{SOURCE}/packaging/man/{page}"
             r = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", path], capture_output=True, text=True)
             self.assertEqual(r.stdout, "", page)

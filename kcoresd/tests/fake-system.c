@@ -105,6 +105,7 @@ static int launch_status(int fd, struct kcore_launch_status *ret) {
                 .state = fake.launch_state ?: KCORE_LAUNCH_ACTIVE,
                 .s2sz = 33,
                 .realm_id = 7,
+                .pid = getpid(),
                 .exits = fake.launch_exits,
         };
         if (fake.launch_error < 0) {
@@ -335,6 +336,17 @@ static char *unit_messages(const char *unit _unused_, uint64_t since _unused_) {
         return strdup("could not set up something");
 }
 
+static void process_read(pid_t pid _unused_, uint64_t *ret_memlock, uint64_t *ret_cpu_usec) {
+        *ret_memlock = GIB;
+        *ret_cpu_usec = 1;
+}
+
+static int peer_read(pid_t pid _unused_, char **ret_profile, char **ret_cgroup) {
+        *ret_profile = fake.profile ? strdup(fake.profile) : NULL;
+        *ret_cgroup = strdup(strempty(fake.cgroup));
+        return 0;
+}
+
 static void fd_store(const char *name, int fd) {
         snprintf(fake.last_fd_stored, sizeof(fake.last_fd_stored), "%s%s", fd < 0 ? "-" : "+", name);
 }
@@ -358,5 +370,7 @@ const struct manager_ops fake_ops = {
         .unit_kill = unit_kill,
         .unit_forget = unit_forget,
         .unit_messages = unit_messages,
+        .peer_read = peer_read,
+        .process_read = process_read,
         .fd_store = fd_store,
 };

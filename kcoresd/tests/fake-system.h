@@ -45,6 +45,7 @@ struct fake_system {
         struct { char unit[80]; pid_t pid; bool exists, alive; int status; uint64_t memlock; } units[16];
         size_t n_units;
         char last_fd_stored[80];
+        const char *profile, *cgroup; /* of whoever claims a launch */
 };
 
 extern struct fake_system fake;

@@ -7,7 +7,7 @@ _kcorectl_guests() {
 
 _kcorectl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb= sub= i
-    local verbs='launch list show console stop status top monitor metrics platform doctor log image measure attest verify'
+    local verbs='launch list show console stop status top monitor metrics platform doctor log image measure attest verify convert define'
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
@@ -19,7 +19,7 @@ _kcorectl() {
     [[ $verb != image ]] || ((i + 1 >= COMP_CWORD)) || sub=${COMP_WORDS[i + 1]}
 
     case $prev in
-    -r | --reference | --platform | --platform-key | --kcore | -k | --kernel | -i | --initrd | -d | --disk | --socket | -o | --output | -u | --uki | --key | --passphrase-file | --signer | --to)
+    -r | --reference | --platform | --platform-key | --kcore | -k | --kernel | -i | --initrd | --image | -d | --disk | --socket | -o | --output | -u | --uki | --key | --passphrase-file | --signer | --to)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         compopt -o filenames
         return
@@ -33,7 +33,7 @@ _kcorectl() {
         mapfile -t COMPREPLY < <(compgen -W 'sha256 sha512' -- "$cur")
         return
         ;;
-    --max-shared | --min-version | --image-id | --root | --nonce) return ;;
+    --max-shared | --min-version | --image-id | --root | --nonce | --connect) return ;;
     -p)
         [[ $verb == @(measure|verify|attest) ]] || return
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
@@ -91,6 +91,15 @@ _kcorectl() {
     attest)
         words='--reference --nonce --platform --platform-key --output --insecure --json --help'
         [[ $cur == -* ]] || words=$(_kcorectl_guests)
+        ;;
+    convert | define)
+        words='--image --output --json --help'
+        [[ $verb == convert ]] || words='--image --connect --json --help'
+        if [[ $cur != -* ]]; then
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            compopt -o filenames 2>/dev/null
+            return
+        fi
         ;;
     platform) words='--output --json --help' ;;
     top) words='--delay --iterations --json --help' ;;

@@ -29,6 +29,8 @@ _kcorectl() {
         "measure:compute what a guest's token must say"
         'attest:ask a guest for a token and verify it'
         'verify:verify an attestation token'
+        'convert:make a libvirt domain a protected one'
+        'define:the same, and define it in libvirt'
     )
     common=('(-j --json)'{-j,--json}'[machine-readable output]' '(-h --help)'{-h,--help}'[show help]')
 
@@ -74,6 +76,14 @@ _kcorectl() {
                 '--early-console[early kernel messages]' '--hash[of the measurement]:algorithm:(sha256 sha512)' \
                 '(-p --platform)'{-p,--platform}'[identity document]:file:_files' '--kcore[kcore.bin]:file:_files' \
                 '1:image:_files'
+            ;;
+        convert)
+            _arguments $common '(-i --image)'{-i,--image}'[image of the domain]:file:_files' \
+                '(-o --output)'{-o,--output}'[write the XML]:file:_files' '1:domain:_files'
+            ;;
+        define)
+            _arguments $common '(-i --image)'{-i,--image}'[image of the domain]:file:_files' \
+                '--connect[connection of libvirt]:URI:' '1:domain:_files'
             ;;
         platform) _arguments $common '(-o --output)'{-o,--output}'[write the identity document]:file:_files' ;;
         attest)
