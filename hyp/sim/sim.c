@@ -1216,6 +1216,7 @@ void sim_reset(void)
 	}
 	memset(granules, 0, sizeof(granules));
 	memset(tables, 0, sizeof(tables));
+	memset(holes, 0, sizeof(holes));
 	memset(cpus, 0, sizeof(cpus));
 	memset(vmids, 0, sizeof(vmids));
 	memset(counters, 0, sizeof(counters));
