@@ -1,6 +1,8 @@
 (* SPDX-License-Identifier: Apache-2.0 *)
 (* hyp/core/exit.c: RMI_REC_ENTER. *)
-From kcore Require Export refine.ExitRefine refine.VgicRunRefine refine.IpaRefine refine.GranuleRefine spec.Enter.
+From kcore Require Export refine.ExitRefine refine.VgicRunRefine refine.IpaRefine refine.GranuleRefine refine.RsiRefine
+  spec.Enter.
+From kcore Require Import refine.RecSteps.
 Local Open Scope string_scope.
 Local Open Scope Z_scope.
 
@@ -50,3 +52,31 @@ Proof.
   pose proof (rt_range (Z.shiftr (last_esr rec s) 16)). unfold access_rt. lia.
 Qed.
 #[export] Hint Resolve kept_mmio_done : kept.
+
+Lemma hand_mmio_done r rec s : rec_in_hand r s = true -> rec_in_hand r (mmio_done rec s) = true.
+Proof. intros. unfold mmio_done. auto with hand. Qed.
+Lemma hand_ripas_completed r rec reject s :
+  rec_in_hand r s = true -> rec_in_hand r (ripas_completed rec reject s) = true.
+Proof. intros. unfold ripas_completed, regs_set. destruct (_ =? 0); auto 10 with hand. Qed.
+#[export] Hint Resolve hand_mmio_done hand_ripas_completed : hand.
+
+(* The state reached so far becomes a variable, of which it is known that the REC is in hand. *)
+Ltac here_hand rec :=
+  lazymatch goal with
+  | |- bind _ _ ?s = _ =>
+      let H := fresh "H" in assert (H : rec_in_hand rec s = true) by auto with hand; revert H; generalize s; intros ? ?
+  end.
+
+Theorem enter_finish_ok rec s :
+  rec_in_hand rec s = true -> core "enter_finish" [rec] s = Some ([], exit_finished rec s).
+Proof.
+  intros H. enter f_enter_finish. step. step. step. unfold exit_finished.
+  fold (last_esr rec s).
+  change (negb (Z.land (run_in IN_flags 0 s) 2 =? 0)) with (wants INJECT_SEA s).
+  change (negb (Z.land (run_in IN_flags 0 s) 1 =? 0)) with (wants EMUL_MMIO s).
+  change (negb (Z.land (run_in IN_flags 0 s) 16 =? 0)) with (wants RIPAS_REJECT s).
+  destruct (wants INJECT_SEA s); [|destruct (wants EMUL_MMIO s)].
+  - use rec_inject_sea_ok. use rsi_ripas_complete_ok. here_hand rec. do 5 step. reflexivity.
+  - use enter_mmio_ok. use rsi_ripas_complete_ok. here_hand rec. do 5 step. reflexivity.
+  - use rsi_ripas_complete_ok. here_hand rec. do 5 step. reflexivity.
+Qed.

@@ -1,6 +1,6 @@
 (* SPDX-License-Identifier: Apache-2.0 *)
 (* hyp/core/exit.c: RMI_REC_ENTER (DEN0137 B4.3.14): what the host may give at an entry. *)
-From kcore Require Export spec.Exit spec.Vgic spec.Ipa spec.Granule.
+From kcore Require Export spec.Exit spec.Vgic spec.Ipa spec.Granule spec.Rsi.
 Local Open Scope Z_scope.
 
 Definition RMI_ERROR_REC := 3.
@@ -10,6 +10,9 @@ Definition REALM_OFF := 2.
 (* Entry flags. *)
 Definition EMUL_MMIO := 1.
 Definition INJECT_SEA := 2.
+Definition TRAP_WFI := 4.
+Definition TRAP_WFE := 8.
+Definition RIPAS_REJECT := 16.
 Definition wants (flag : Z) (s : state) : bool := has flag (run_in IN_flags 0 s).
 
 (* The abort that the last exit showed. *)
@@ -41,3 +44,13 @@ Definition mmio_value (esr data : Z) : Z :=
 Definition mmio_done (rec : Z) (s : state) : state :=
   let esr := last_esr rec s in
   skipped rec (if has WNR esr then s else reg_set rec (access_rt esr) (mmio_value esr (run_in IN_gpr 0 s)) s).
+
+(* What the last exit asked of the host is done, and that exit is forgotten; the host says whether WFI and WFE trap. *)
+Definition exit_finished (rec : Z) (s : state) : state :=
+  let answered :=
+    if wants INJECT_SEA s then sea_injected rec (last_esr rec s) (rec_get REC_last_far rec 0 s) s
+    else if wants EMUL_MMIO s then mmio_done rec s else s in
+  rec_set REC_last_hpfar rec 0 0 (rec_set REC_last_far rec 0 0 (rec_set REC_last_esr rec 0 0
+    (rec_set REC_trap_wfe rec 0 (Z.shiftr (Z.land (run_in IN_flags 0 s) TRAP_WFE) 3)
+      (rec_set REC_trap_wfi rec 0 (Z.shiftr (Z.land (run_in IN_flags 0 s) TRAP_WFI) 2)
+        (ripas_completed rec (wants RIPAS_REJECT s) answered))))).
