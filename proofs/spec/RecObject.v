@@ -1,6 +1,6 @@
 (* SPDX-License-Identifier: Apache-2.0 *)
 (* hyp/core/rec.c: creating RECs (DEN0137 B4.3: RMI_REC_CREATE). *)
-From kcore Require Export spec.Measure spec.Granule spec.Hostmem.
+From kcore Require Export spec.Measure spec.Granule spec.GranuleRange spec.Hostmem.
 Local Open Scope Z_scope.
 
 Definition KCORE_ERROR_POLICY := 16.
@@ -49,3 +49,15 @@ Definition rec_created (rd rec : Z) (s : state) : state :=
     (rd_set RD_rec_count rd 0 (wrap U64 (rd_get RD_rec_count rd 0 s + 1))
       (rec_filled rd rec index flags (with_owner rec GS_REC rd s))) in
   if Z.land flags 1 =? 0 then s' else rec_measured rd s'.
+
+(* RMI_REC_CREATE: the parameters are a page of the host's that can be pinned, and ask for no auxiliary granules; rd
+   is an RD; rec is delegated; then as above. The parameters stay in this CPU's parameter page. *)
+Definition params_loaded (ns : Z) (s : state) : state := with_params (page (mem s) ns) s.
+Definition REC_NUM_AUX := 0x100.
+Definition create_with (rd rec : Z) (s : state) : Z * state :=
+  if negb (param REC_NUM_AUX s =? 0) then (RMI_ERROR_INPUT, s)
+  else if negb (has_state GS_RD rd s) then (RMI_ERROR_INPUT, s)
+  else if negb (claimable GS_DELEGATED rec s) then (RMI_ERROR_INPUT, s)
+  else (create_check rd s, if create_check rd s =? RMI_SUCCESS then rec_created rd rec s else s).
+Definition create_rec (rd rec ns : Z) (s : state) : Z * state :=
+  if pinnable ns s then create_with rd rec (params_loaded ns s) else (RMI_ERROR_INPUT, s).
