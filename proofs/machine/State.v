@@ -42,13 +42,18 @@ Definition agent_eqb (a b : agent) : bool :=
 
 (* What may still be cached although no walk gives it any more: a page, a block of 2 MiB, or the entry that
    points to a table (DDI0487 D8.13, caching of translation table walks); of the host's regime, by agent and
-   address, or of a realm's, by RD and the table and slot that held the entry. *)
+   address, or of a realm's, by RD, level, the first address that the entry translated, and the descriptor. *)
 Inductive reach := RPage | RBlock | RTable.
 Definition reach_eqb (a b : reach) : bool :=
   match a, b with RPage, RPage | RBlock, RBlock | RTable, RTable => true | _, _ => false end.
 Inductive stale :=
 | StaleHost (a : agent) (r : reach) (ipa : Z)
-| StaleRealm (rd table slot : Z).
+| StaleRealm (rd level ipa desc : Z).
+
+(* Where a realm's table stands: whose it is, its level, the first address it translates, and the table that
+   has the entry for it (0: it is a start table). Nothing of the machine stores this; pt_write and granule_set
+   keep it, for the guards and the invariant. *)
+Record place := Place { p_rd : Z; p_level : Z; p_base : Z; p_parent : Z }.
 
 (* What does not change while the machine runs. role says of a table's address which host table it is:
    who walks it (the level 3 tables are shared), its level, and the first address it translates. *)
@@ -65,6 +70,20 @@ Record hardware := Hardware {
   time : nat -> Z;                       (* what the n-th reading of the counter gives *)
   hash : Z -> list Z -> Z -> list Z;     (* algorithm, words, bytes of them: eight words *)
   log_bytes : Z;
+  log_text : list (Z * Z * Z) -> Z -> Z * Z;   (* events, newest first, and position: bytes, next position *)
+  log_byte : list (Z * Z * Z) -> Z -> Z -> Z;  (* and the bytes *)
+  identity_size : Z;                     (* this KCore's identity document *)
+  identity_byte : Z -> Z;
+  (* Cryptography: functions of what goes in, and nothing else is said of them. Secrets of this KCore, and
+     what is a fresh key or nonce, are in the function. Words in and out. *)
+  signature_good : list Z -> Z -> Z -> Z -> bool;            (* page, length, key, signature *)
+  key_opened : list Z -> list Z -> option (list Z);          (* page, policy: the content key *)
+  page_opened : list Z -> list Z -> Z -> list Z -> Z -> Z -> option (list Z);
+                                         (* key, image id, ipa, page, tag's two words: the plain page *)
+  token_claims : list Z -> list Z -> list Z;                 (* challenge, realm: REC_token_len and _token *)
+  token_signed : list Z -> option (list Z);                  (* claims: the same words with the realm token *)
+  token_size : list Z -> Z;                                  (* of the whole token *)
+  token_byte : list Z -> Z -> Z;
 }.
 
 Record state := State {
@@ -84,48 +103,54 @@ Record state := State {
   digest : list Z;
   runs : Z;                              (* the REC that this CPU runs, or 0 *)
   loaded : Z;                            (* the REC whose registers are on this CPU, or 0 *)
-  live : list Z;                         (* and those registers *)
+  live : list Z;                         (* and those registers: EL1, then the virtual GIC interface and FP *)
   vtimer_masked : bool;
   counters : gmap Z Z;
   logged : list (Z * Z * Z);             (* newest first *)
+  places : gmap Z place;                 (* of the realms' tables *)
+  cached : gset Z;                       (* RDs of which some TLB may hold what a walk gives, or gave once *)
 }.
 
 (* The state with other contents in one field. *)
 Definition with_gran x s := State (hw s) x (mem s) (held s) (shrinking s) (others s) (staled s) (holes s) (vmids s) (clock s)
-  (params s) (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s).
+  (params s) (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s) (places s) (cached s).
 Definition with_mem x s := State (hw s) (gran s) x (held s) (shrinking s) (others s) (staled s) (holes s) (vmids s) (clock s)
-  (params s) (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s).
+  (params s) (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s) (places s) (cached s).
 Definition with_held x y s := State (hw s) (gran s) (mem s) x y (others s) (staled s) (holes s) (vmids s) (clock s)
-  (params s) (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s).
+  (params s) (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s) (places s) (cached s).
 Definition with_staled x s := State (hw s) (gran s) (mem s) (held s) (shrinking s) (others s) x (holes s) (vmids s) (clock s)
-  (params s) (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s).
+  (params s) (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s) (places s) (cached s).
 Definition with_holes x s := State (hw s) (gran s) (mem s) (held s) (shrinking s) (others s) (staled s) x (vmids s) (clock s)
-  (params s) (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s).
+  (params s) (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s) (places s) (cached s).
 Definition with_vmids x s := State (hw s) (gran s) (mem s) (held s) (shrinking s) (others s) (staled s) (holes s) x (clock s)
-  (params s) (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s).
+  (params s) (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s) (places s) (cached s).
 Definition with_clock x s := State (hw s) (gran s) (mem s) (held s) (shrinking s) (others s) (staled s) (holes s) (vmids s) x
-  (params s) (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s).
+  (params s) (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s) (places s) (cached s).
 Definition with_params x s := State (hw s) (gran s) (mem s) (held s) (shrinking s) (others s) (staled s) (holes s) (vmids s) (clock s)
-  x (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s).
+  x (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s) (places s) (cached s).
 Definition with_run x s := State (hw s) (gran s) (mem s) (held s) (shrinking s) (others s) (staled s) (holes s) (vmids s) (clock s)
-  (params s) x (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s).
+  (params s) x (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s) (places s) (cached s).
 Definition with_hash_page x s := State (hw s) (gran s) (mem s) (held s) (shrinking s) (others s) (staled s) (holes s) (vmids s) (clock s)
-  (params s) (run s) x (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s).
+  (params s) (run s) x (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s) (places s) (cached s).
 Definition with_digest x s := State (hw s) (gran s) (mem s) (held s) (shrinking s) (others s) (staled s) (holes s) (vmids s) (clock s)
-  (params s) (run s) (hash_page s) x (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s).
+  (params s) (run s) (hash_page s) x (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s) (places s) (cached s).
 Definition with_runs x s := State (hw s) (gran s) (mem s) (held s) (shrinking s) (others s) (staled s) (holes s) (vmids s) (clock s)
-  (params s) (run s) (hash_page s) (digest s) x (loaded s) (live s) (vtimer_masked s) (counters s) (logged s).
+  (params s) (run s) (hash_page s) (digest s) x (loaded s) (live s) (vtimer_masked s) (counters s) (logged s) (places s) (cached s).
 Definition with_loaded x y s := State (hw s) (gran s) (mem s) (held s) (shrinking s) (others s) (staled s) (holes s) (vmids s) (clock s)
-  (params s) (run s) (hash_page s) (digest s) (runs s) x y (vtimer_masked s) (counters s) (logged s).
+  (params s) (run s) (hash_page s) (digest s) (runs s) x y (vtimer_masked s) (counters s) (logged s) (places s) (cached s).
 Definition with_masked x s := State (hw s) (gran s) (mem s) (held s) (shrinking s) (others s) (staled s) (holes s) (vmids s) (clock s)
-  (params s) (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) x (counters s) (logged s).
+  (params s) (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) x (counters s) (logged s) (places s) (cached s).
 Definition with_counters x s := State (hw s) (gran s) (mem s) (held s) (shrinking s) (others s) (staled s) (holes s) (vmids s) (clock s)
-  (params s) (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) x (logged s).
+  (params s) (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) x (logged s) (places s) (cached s).
 Definition with_logged x s := State (hw s) (gran s) (mem s) (held s) (shrinking s) (others s) (staled s) (holes s) (vmids s) (clock s)
-  (params s) (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) x.
+  (params s) (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) x (places s) (cached s).
+Definition with_places x s := State (hw s) (gran s) (mem s) (held s) (shrinking s) (others s) (staled s) (holes s) (vmids s) (clock s)
+  (params s) (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s) x (cached s).
+Definition with_cached x s := State (hw s) (gran s) (mem s) (held s) (shrinking s) (others s) (staled s) (holes s) (vmids s) (clock s)
+  (params s) (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s) (places s) x.
 
 Lemma state_eta s : State (hw s) (gran s) (mem s) (held s) (shrinking s) (others s) (staled s) (holes s) (vmids s) (clock s)
-  (params s) (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s) = s.
+  (params s) (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s) (places s) (cached s) = s.
 Proof. destruct s. reflexivity. Qed.
 
 (* ---- Words of pages ---- *)

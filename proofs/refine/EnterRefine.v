@@ -1,7 +1,7 @@
 (* SPDX-License-Identifier: Apache-2.0 *)
 (* hyp/core/exit.c: RMI_REC_ENTER. *)
-From kcore Require Export refine.ExitRefine refine.VgicRunRefine refine.IpaRefine refine.GranuleRefine refine.RsiRefine
-  spec.Enter.
+From kcore Require Export refine.ExitRefine refine.VgicRunRefine refine.IpaRefine refine.GranuleRefine refine.RsiRefine.
+From kcore Require Export spec.Enter.
 From kcore Require Import refine.RecSteps.
 Local Open Scope string_scope.
 Local Open Scope Z_scope.
@@ -23,7 +23,7 @@ Proof.
   destruct (rd_get RD_state rd 0 s =? 0); [use error_realm_ok; reflexivity|].
   destruct (rd_get RD_state rd 0 s =? 2); [use error_realm_ok; [lia|]; reflexivity|].
   destruct (_ || _); [reflexivity|].
-  use vgic_entry_ok_ok. destruct (entry_ok s); [|reflexivity].
+  use vgic_entry_ok_ok. destruct (Vgic.entry_ok s); [|reflexivity].
   use enter_sea_ok_ok. use enter_mmio_ok_ok.
   change (negb (Z.land (run_in IN_flags 0 s) 2 =? 0)) with (wants INJECT_SEA s).
   change (negb (Z.land (run_in IN_flags 0 s) 1 =? 0)) with (wants EMUL_MMIO s).

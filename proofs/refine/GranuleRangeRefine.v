@@ -193,18 +193,26 @@ Qed.
 Lemma nth_page_0 base : u64 base -> nth_page base 0 = base.
 Proof. intros H. unfold nth_page. rewrite Z.add_0_r. by apply wrap_small. Qed.
 
+(* What realms left in TLBs has nothing to do with pins. *)
+Lemma staled_each n f s : (forall i s, staled (f i s) = staled s) -> staled (each_below n f s) = staled s.
+Proof. intros H. induction n as [|n IH]; [reflexivity|]. by rewrite each_below_S, H. Qed.
+Lemma had_none pa s : staled s = [] -> no_realm_had s pa = true.
+Proof. unfold no_realm_had. by intros ->. Qed.
+
 Theorem ns_put_pages_ok base n s :
-  u64 base -> (n <= 512)%nat -> (forall i, 0 <= i < Z.of_nat n -> pinned (nth_page base i) s = true) ->
+  staled s = [] -> u64 base -> (n <= 512)%nat -> (forall i, 0 <= i < Z.of_nat n -> pinned (nth_page base i) s = true) ->
   core "ns_put_pages" [base; Z.of_nat n] s = Some ([], pins_dropped n base s).
 Proof.
-  intros Hb Hn Hp. enter f_ns_put_pages. destruct (Z.eqb_spec (Z.of_nat n) 1) as [E|N].
+  intros Hst Hb Hn Hp. enter f_ns_put_pages. destruct (Z.eqb_spec (Z.of_nat n) 1) as [E|N].
   - assert (n = 1%nat) as -> by lia. pose proof (Hp 0 ltac:(lia)) as H0. rewrite nth_page_0 in H0 by exact Hb.
-    step. unfold ret, pins_dropped. rewrite (each_below_S 0). change (Z.of_nat 0) with 0.
+    pose proof (had_none base s Hst). step. unfold ret, pins_dropped. rewrite (each_below_S 0). change (Z.of_nat 0) with 0.
     rewrite nth_page_0 by exact Hb. reflexivity.
   - apply (loop_each_at (fun i s => if i <? Z.of_nat n then page_unpinned (nth_page base i) s else s)).
     + intros j k Hj next. tidy. destruct (Z.ltb_spec (Z.of_nat j) (Z.of_nat n)) as [Hlt|Hge].
       * rewrite (nth_page_eq base (Z.of_nat j)) by (lia || reflexivity).
         step; [|apply next; [reflexivity|cbv beta; destruct (Z.ltb_spec (Z.of_nat j) (Z.of_nat n)); [reflexivity|lia]]].
+        apply andb_true_intro. split.
+        2:{ apply had_none. rewrite staled_each; [exact Hst|]. intros. by destruct (_ <? _). }
         rewrite (each_below_ext j _ (fun i s => page_unpinned (nth_page base i) s)).
         2:{ intros i s' Hi. cbv beta. by rewrite (proj2 (Z.ltb_lt _ _)) by lia. }
         fold (pins_dropped j base s). rewrite pinned_drops; [apply Hp; lia|].
@@ -249,10 +257,10 @@ Proof.
 Qed.
 
 Theorem ns_get_pages_ok base n s :
-  u64 base -> (n <= 512)%nat -> (forall pa, 0 <= g_refs (granule_at s pa)) ->
+  staled s = [] -> u64 base -> (n <= 512)%nat -> (forall pa, 0 <= g_refs (granule_at s pa)) ->
   core "ns_get_pages" [base; Z.of_nat n] s = Some ([fst (pin_all n base s)], snd (pin_all n base s)).
 Proof.
-  intros Hb Hn Hr. enter f_ns_get_pages. set (ok i := pinnable (nth_page base i) s).
+  intros Hst Hb Hn Hr. enter f_ns_get_pages. set (ok i := pinnable (nth_page base i) s).
   destruct (Z.eqb_spec (Z.of_nat n) 1) as [E|N].
   - assert (n = 1%nat) as -> by lia. unfold pin_all. fold ok. cbn [leading Nat.eqb andb]. change (Z.of_nat 0) with 0.
     unfold bind. cbn [prim_sem guarded]. fold (pinnable base s).
@@ -287,7 +295,7 @@ Proof.
       destruct (Z.eqb_spec (Z.of_nat got) (Z.of_nat n)) as [E|N'].
       * apply Nat2Z.inj in E. rewrite E, Nat.eqb_refl. reflexivity.
       * rewrite (proj2 (Nat.eqb_neq got n)) by lia.
-        after ns_put_pages_ok; [exact Hb|lia| |].
+        after ns_put_pages_ok; [unfold pins_taken; rewrite staled_each; [exact Hst|done]|exact Hb|lia| |].
         { intros i Hi. apply pinned_taken; [lia|exact Hi|by apply Hok|apply Hr]. }
         unfold ret. rewrite pins_cancel; [reflexivity|lia|]. intros i Hi. specialize (Hok i Hi). unfold ok, pinnable, claimable, has_state in Hok.
         destruct (gran s !! nth_page base i); [eauto|discriminate].

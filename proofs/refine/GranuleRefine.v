@@ -1,6 +1,6 @@
 (* SPDX-License-Identifier: Apache-2.0 *)
 (* hyp/core/granule.c *)
-From kcore Require Export refine.TableRefine spec.Granule.
+From kcore Require Export refine.TableRefine refine.RealmFacts spec.Granule.
 Local Open Scope string_scope.
 Local Open Scope Z_scope.
 
@@ -26,17 +26,21 @@ Theorem granule_scrub_ok pa s :
   may_zero pa s = true -> has_state GS_NS pa s = false ->
   core "granule_scrub" [pa] s = Some ([], scrubbed pa s).
 Proof.
-  intros H Hns. open s.
-  unfold may_zero, in_hand, tracked, granule_at, has_state, holds in *. fields_in H. fields_in Hns.
-  apply andb_true_iff in H as [[Ht Hh]%andb_true_iff Hu].
-  destruct (g !! pa) as [gr|] eqn:Hg; [|discriminate]. cbn [default from_option id] in Hh.
+  intros H Hns. pose proof H as [[Hin _]%andb_true_iff Hr]%andb_true_iff.
+  pose proof (unreached_zeroed s (set_granule pa (Gran (g_state (granule_at s pa)) (g_owner (granule_at s pa)) 0)
+    (put_page pa zero_page s)) pa eq_refl eq_refl eq_refl eq_refl Hr) as Hz.
+  unfold in_hand, tracked, has_state in *.
+  destruct (gran s !! pa) as [gr|] eqn:Hg; [|discriminate].
+  assert (Hat : granule_at s pa = gr) by (unfold granule_at; by rewrite Hg). rewrite Hat in *.
+  open s. unfold holds in *. fields_in Hg. fields_in Hin. fields_in Hz. fields_in Hns. cbn [andb] in Hin.
   enter f_granule_scrub.
-  prim; [|unfold may_zero, in_hand, tracked, granule_at, holds; fields; rewrite Hg; simpl; by rewrite Hh, Hu].
-  prim; [|unfold in_hand, tracked, granule_at, holds; fields; rewrite Hg; simpl; by rewrite Hh].
+  prim; [|exact H].
+  prim; [|unfold in_hand, tracked, granule_at, holds; fields; rewrite Hg; simpl; by rewrite Hin].
   prim.
   2:{ unfold may_set, in_hand, tracked, granule_at, holds, is_zero; fields.
       rewrite lookup_insert, Hg. cbn [default from_option id g_owner g_state g_refs].
-      rewrite Hns, Hh, page_insert_same. rewrite bool_decide_eq_true_2 by reflexivity. reflexivity. }
+      rewrite Hns, Hin, page_insert_same. rewrite bool_decide_eq_true_2 by reflexivity.
+      cbn [andb orb Z.eqb GS_DELEGATED GS_NS GS_RTT]. rewrite Hz. reflexivity. }
   unfold ret, scrubbed. fields. unfold granule_at; fields. rewrite lookup_insert, Hg, insert_insert. reflexivity.
 Qed.
 

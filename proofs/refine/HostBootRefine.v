@@ -35,6 +35,6 @@ Proof.
   2:{ eapply host_write_ok; [exact Hr|reflexivity|apply slot_in_page| |].
       - fields. apply bbm_make. by rewrite Hw.
       - intros _. unfold host_desc_ok. rewrite Hb, O, Z.eqb_refl. unfold hosts_or_device. fields. rewrite Hx, Hns. reflexivity. }
-  rewrite after_write_invalid by (fields; by rewrite Hw). fields.
+  erewrite after_write_invalid; [|exact Hr|fields; by rewrite Hw]. fields.
   prim. dropped. prim; [|by_holds]. dropped. reflexivity.
 Qed.

@@ -1,7 +1,7 @@
 (* SPDX-License-Identifier: Apache-2.0 *)
 (* Facts about the host's tables that hostmem.c rests on: addresses and slots, descriptors, walks, and how
    one granule's change shows in the tables. *)
-From kcore Require Export refine.TableRefine spec.Hostmem.
+From kcore Require Export refine.RealmFacts spec.Hostmem.
 Local Open Scope string_scope.
 Local Open Scope Z_scope.
 
@@ -193,6 +193,3 @@ Proof.
   constructor; [done|done|]. intros l. apply (w_near _ _ _ (i_wired _ I _ R)). reflexivity.
 Qed.
 
-Lemma inv_same s s' :
-  hw s' = hw s -> gran s' = gran s -> mem s' = mem s -> holes s' = holes s -> inv s -> inv s'.
-Proof. intros E1 E2 E3 E4 [H1 H2 H3 H4 H5]. constructor; rewrite ?E1, ?E2, ?E3, ?E4; assumption. Qed.

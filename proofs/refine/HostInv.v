@@ -6,7 +6,7 @@ Local Open Scope Z_scope.
 
 (* Projections of a state that is changed in some fields. *)
 Ltac project := cbn [hw gran mem held shrinking others staled holes vmids clock params run hash_page digest runs loaded
-  live vtimer_masked counters logged with_gran with_mem with_holes with_counters].
+  live vtimer_masked counters logged places cached with_gran with_mem with_holes with_counters].
 
 Lemma table_ok_insert h g t r pa x y :
   table_ok h g t r -> g !! pa = Some x -> g_state x <> GS_CORE -> table_ok h (<[pa := y]> g) t r.
@@ -33,6 +33,34 @@ Proof.
   intros E. apply Hne. rewrite E. symmetry. by apply floor2_nth.
 Qed.
 
+(* It changes hands between the host and nobody, and no realm uses it. *)
+Lemma hosts_kept s s' pa x y :
+  inv s -> gran s !! pa = Some x -> gran s' = <[pa := y]> (gran s) ->
+  g_state x = GS_NS \/ g_state x = GS_DELEGATED -> g_state y = GS_NS \/ g_state y = GS_DELEGATED ->
+  g_refs x = 0 -> 0 <= g_refs y ->
+  hw s' = hw s -> vmids s' = vmids s -> places s' = places s -> cached s' = cached s ->
+  (forall p, p <> pa -> is_object (gran s) p = true -> page (mem s') p = page (mem s) p) -> kept s s'.
+Proof.
+  intros I Hx Eg Sx Sy Rx Ry E1 E2 E3 E4 Hm.
+  destruct (i_gran _ I _ _ Hx) as (_ & Ha & _).
+  assert (No : is_object (gran s) pa = false) by (unfold is_object; rewrite Hx; by destruct Sx as [-> | ->]).
+  assert (Hu : uses s pa + runs_on s pa = 0).
+  { destruct Sx as [Sx|Sx].
+    - pose proof (i_pins _ I pa) as H. unfold is_ns, granule_at in H. rewrite Hx in H. cbn [default from_option id] in H.
+      rewrite Sx, Rx in H. specialize (H eq_refl). pose proof (uses_nonneg s pa). pose proof (runs_nonneg s pa). lia.
+    - assert (Hn : is_ns (gran s) pa = false) by (unfold is_ns; by rewrite Hx, Sx).
+      rewrite uses_free, runs_free; try done. intros rd. unfold own_data. by rewrite Hx, Sx. }
+  constructor; try done.
+  - intros p Hp. rewrite Eg, lookup_insert_ne; [done|]. congruence.
+  - intros p Hp. apply Hm; [congruence|done].
+  - intros p. unfold is_object. rewrite Eg. destruct (decide (pa = p)) as [<-|]; [|by rewrite lookup_insert_ne].
+    rewrite lookup_insert. by destruct Sy as [-> | ->].
+  - intros p Hp Hn. unfold is_ns. rewrite Eg, lookup_insert_ne; [done|]. intros <-. lia.
+  - intros p. unfold is_ns, granule_at. rewrite Eg. destruct (decide (pa = p)) as [<-|].
+    + rewrite lookup_insert. cbn [default from_option id]. lia.
+    + rewrite lookup_insert_ne by done. apply (i_pins _ I).
+Qed.
+
 (* One granule changes hands: what its tables must say then. *)
 Lemma inv_change s s' pa x y (i3 := slot_of 3 pa) (i2 := slot_of 2 pa) (base := floor_of 2 pa)
     (t2 := host_table (hw s) 2 (floor_of 2 pa)) (t3 := host_table (hw s) 3 (floor_of 2 pa)) :
@@ -46,12 +74,14 @@ Lemma inv_change s s' pa x y (i3 := slot_of 3 pa) (i2 := slot_of 2 pa) (base := 
   holes s' = <[base := hole_count (gran s') base]> (holes s) ->
   (forall p z, p <> pa -> gran s !! p = Some z -> g_state z = GS_DELEGATED -> page (mem s') p = page (mem s) p) ->
   (g_state y = GS_DELEGATED -> page (mem s') pa = zero_page /\ g_owner y = 0 /\ g_refs y = 0) ->
+  kept s s' -> words_u64 (mem s') -> g_owner y = 0 -> g_state y = GS_NS \/ g_state y = GS_DELEGATED ->
+  (params s' = params s /\ run s' = run s /\ hash_page s' = hash_page s /\ digest s' = digest s /\ live s' = live s) ->
+  (runs s' = runs s /\ loaded s' = loaded s) ->
   inv s'.
 Proof.
-  intros I Hx Hn Hr Eh Eg Hm Hw H3 H2 Ho Hz Hy.
-  destruct (i_gran _ I _ _ Hx) as (Ppa & Apa & _).
-  constructor.
-  - exact Hm.
+  intros I Hx Hn Hr Eh Eg Hm Hw H3 H2 Ho Hz Hy K Wd Yo Ys (L1 & L2 & L3 & L4 & L5) (L6 & L7).
+  destruct (i_gran _ I _ _ Hx) as (Ppa & Apa & _). destruct (kept_realms _ _ I K).
+  constructor; try assumption.
   - intros p z. rewrite Eg. destruct (decide (pa = p)) as [<-|].
     + rewrite lookup_insert. intros [= <-]. done.
     + rewrite lookup_insert_ne by done. apply (i_gran _ I).
@@ -90,7 +120,26 @@ Proof.
   - intros p z. rewrite Eg. destruct (decide (pa = p)) as [<-|].
     + rewrite lookup_insert. intros [= <-]. apply Hy.
     + rewrite lookup_insert_ne by done. intros Hp Hs. rewrite (Hz p z) by done. by apply (i_zero _ I).
+  - rewrite Eh. apply (i_hw _ I).
+  - rewrite L1, L2, L3, L4, L5. apply (i_scratch _ I).
+  - intros p z r. rewrite Eg, Eh. destruct (decide (pa = p)) as [<-|].
+    + intros _ R. destruct Hn. by eapply (i_host _ I).
+    + rewrite lookup_insert_ne by done. apply (i_host _ I).
+  - intros p z. rewrite Eg. destruct (decide (pa = p)) as [<-|].
+    + rewrite lookup_insert. intros [= <-]. by destruct Ys as [-> | ->].
+    + rewrite lookup_insert_ne by done. intros Hp. rewrite (kept_state _ _ K) by auto. by apply (i_owner _ I _ _ Hp).
+  - rewrite L6. intros N. destruct (i_runs _ I N) as [R1 R2]. by rewrite (kept_state _ _ K), (kept_rec _ _ K) by auto.
+  - rewrite L5, L6, L7. apply (i_loaded _ I).
 Qed.
+
+Lemma small_u64 x a : x mod 4096 = 0 -> 0 <= a < 4096 -> 0 <= x < 2 ^ 48 -> u64 (Z.lor x a).
+Proof. intros. rewrite (lor_disjoint 12) by (lia || done). unfold u64. lia. Qed.
+Lemma table_desc_u64 t : 0 < t < 2 ^ 48 -> t mod 4096 = 0 -> u64 (table_desc t).
+Proof. intros. apply small_u64; [done|unfold S2_TABLE; lia|lia]. Qed.
+Lemma host_page_u64 t : 0 <= t < 2 ^ 48 -> t mod 4096 = 0 -> u64 (host_page t).
+Proof. intros. unfold host_page. rewrite lor3. apply small_u64; [done|split; reflexivity || discriminate|lia]. Qed.
+Lemma host_block_u64 t : 0 <= t < 2 ^ 48 -> t mod 4096 = 0 -> u64 (host_block t).
+Proof. intros. unfold host_block. rewrite lor3. apply small_u64; [done|split; reflexivity || discriminate|lia]. Qed.
 
 Theorem delegate_inv pa s : inv s -> inv (snd (delegate pa s)).
 Proof.
@@ -142,6 +191,17 @@ Proof.
     assert (host_table (hw s) 3 (floor_of 2 pa) <> p) by (intros <-; rewrite (C3 _ Hz) in Hd; discriminate).
     by rewrite !page_set_page by done.
   - intros _. by rewrite page_insert_same.
+  - assert (Hr0 : g_refs x = 0) by lia.
+    eapply (hosts_kept s _ pa x (Gran GS_DELEGATED 0 0)); try reflexivity; auto; project; rewrite ?N2, ?N3.
+    intros p Hp Ho. rewrite page_insert_other by congruence. unfold is_object in Ho. destruct (gran s !! p) as [z|] eqn:Hz; [|done].
+    assert (host_table (hw s) 2 (floor_of 2 pa) <> p) by (intros <-; rewrite (C2 _ Hz) in Ho; discriminate).
+    assert (host_table (hw s) 3 (floor_of 2 pa) <> p) by (intros <-; rewrite (C3 _ Hz) in Ho; discriminate).
+    by rewrite !page_set_page by done.
+  - refine (words_put _ _ _ (words_set _ _ _ _ (words_set _ _ _ _ (i_words _ I) u64_0) _) zero_words).
+    by apply table_desc_u64.
+  - by right.
+  - done.
+  - done.
 Qed.
 
 Theorem undelegate_inv pa s : inv s -> inv (snd (undelegate pa s)).
@@ -190,6 +250,19 @@ Proof.
     assert (host_table (hw s) 3 (floor_of 2 pa) <> p) by (intros <-; rewrite (C3 _ Hz) in Hd; discriminate).
     destruct (_ =? 0); by rewrite ?page_set_page by done.
   - discriminate.
+  - destruct (i_zero _ I _ _ Hx Hns) as (_ & _ & Hr0).
+    eapply (hosts_kept s _ pa x (Gran GS_NS 0 0)); try reflexivity; auto; project; rewrite ?N2, ?N3.
+    intros p Hp Ho. unfold is_object in Ho. destruct (gran s !! p) as [z|] eqn:Hz; [|done].
+    assert (host_table (hw s) 2 (floor_of 2 pa) <> p) by (intros <-; rewrite (C2 _ Hz) in Ho; discriminate).
+    assert (host_table (hw s) 3 (floor_of 2 pa) <> p) by (intros <-; rewrite (C3 _ Hz) in Ho; discriminate).
+    destruct (_ =? 0); by rewrite ?page_set_page by done.
+  - assert (words_u64 (set_word (mem s) (host_table (hw s) 3 (floor_of 2 pa)) (slot_of 3 pa) (host_page pa))).
+    { refine (words_set _ _ _ _ (i_words _ I) _). apply host_page_u64; [lia|done]. }
+    destruct (_ =? 0); [|done]. refine (words_set _ _ _ _ _ _); [done|]. destruct R as (Rb & Rp & _).
+    apply host_block_u64; [lia|]. clear - Rb. Z.to_euclidean_division_equations; lia.
+  - by left.
+  - done.
+  - done.
 Qed.
 
 (* Nothing is held afterwards, and nothing waits for an invalidation. *)

@@ -1,6 +1,6 @@
 (* SPDX-License-Identifier: Apache-2.0 *)
 (* hyp/core/hostmem.c *)
-From kcore Require Export refine.HostFacts.
+From kcore Require Export refine.TreeFacts.
 Local Open Scope string_scope.
 Local Open Scope Z_scope.
 
@@ -24,9 +24,10 @@ Lemma host_read_ok s t i r :
   role_of (hw s) t = Some r -> holds LHost s = true -> in_page i = true -> may_read t i s = true.
 Proof. intros Hr Hl Hi. unfold may_read. by rewrite Hr, Hl, Hi. Qed.
 
-Lemma after_write_invalid s t i d :
-  is_valid (word (mem s) t i) = false -> after_write t i d s = with_staled (staled s) (put_word t i d s).
-Proof. unfold after_write. by intros ->. Qed.
+Lemma after_write_invalid s t i d r :
+  role_of (hw s) t = Some r -> is_valid (word (mem s) t i) = false ->
+  after_write t i d s = with_staled (staled s) (put_word t i d s).
+Proof. unfold after_write. by intros -> ->. Qed.
 
 Lemma after_write_valid s t i d r :
   role_of (hw s) t = Some r -> is_valid (word (mem s) t i) = true -> is_valid d = false ->
@@ -100,11 +101,11 @@ Qed.
 (* The valid bit of what is written, and the tables that are not each other. *)
 Lemma broken_0 : broken 0 = 0. Proof. reflexivity. Qed.
 
-Lemma forget_smmu h m g hl sh ot ho vm ck pr rn hp dg rs ld lv vt ct lg pa (c : bool) :
+Lemma forget_smmu h m g hl sh ot ho vm ck pr rn hp dg rs ld lv vt ct lg pl ca pa (c : bool) :
   pa mod 4096 = 0 ->
   forget (gone_page Smmu pa) (State h g m hl sh ot ((if c then [StaleHost Smmu RPage pa] else []) ++ []) ho vm ck
-    pr rn hp dg rs ld lv vt ct lg) =
-  State h g m hl sh ot [] ho vm ck pr rn hp dg rs ld lv vt ct lg.
+    pr rn hp dg rs ld lv vt ct lg pl ca) =
+  State h g m hl sh ot [] ho vm ck pr rn hp dg rs ld lv vt ct lg pl ca.
 Proof.
   intros H. unfold forget. fields. destruct c; cbn [List.filter app gone_page agent_eqb]; [|reflexivity].
   by rewrite (floor3_aligned pa H), Z.eqb_refl.
@@ -181,7 +182,7 @@ Proof.
         - fields. apply bbm_make. rewrite word_set_page, word_set_same by done. reflexivity.
         - intros _. unfold host_desc_ok. rewrite (entry2_base _ _ Eb). fields. rewrite B3.
           change (Z.lor t3 3) with (table_desc t3). rewrite IT, OT by lia. apply Z.eqb_refl. }
-    rewrite after_write_invalid by (fields; rewrite word_set_page, word_set_same by done; reflexivity).
+    erewrite after_write_invalid; [|exact R2|fields; rewrite word_set_page, word_set_same by done; reflexivity].
     fields. prim. rewrite forget_smmu by done.
     prim; [|exact Hl].
     unfold ret, host_unmapped. fields. rewrite <- Eb, T2, T3, Ho. cbn [default from_option id].
@@ -258,7 +259,7 @@ Proof.
       - fields. apply bbm_make. by rewrite M3.
       - intros _. unfold host_desc_ok. rewrite Self, OP, Z.eqb_refl. unfold hosts_or_device. fields.
         by rewrite lookup_insert. }
-  rewrite after_write_invalid by (fields; by rewrite M3). fields.
+  erewrite after_write_invalid; [|exact R3|fields; by rewrite M3]. fields.
   prim; [|exact Hl]. rewrite <- Eb.
   destruct (Z.eqb_spec (hole_count g0 base) 1) as [H1|H1].
   - (* the block is whole again *)
@@ -278,7 +279,7 @@ Proof.
           assert (Hz : hole_count (<[pa := Gran GS_NS 0 0]> g0) base = 0) by lia.
           pose proof (no_holes _ _ Hz i Hi) as Hn. unfold is_ns, nth_granule in Hn.
           by destruct (_ !! (base + i * 4096)). }
-    rewrite after_write_invalid by (fields; rewrite word_set_same by auto using set_word_ok; reflexivity).
+    erewrite after_write_invalid; [|exact R2|fields; rewrite word_set_same by auto using set_word_ok; reflexivity].
     unfold ret, host_mapped. fields. rewrite <- Eb, T2, T3, Ho. cbn [default from_option id].
     rewrite set_word_twice, wrap_small by lia. rewrite H1. reflexivity.
   - unfold ret, host_mapped. fields. rewrite <- Eb, T2, T3, Ho. cbn [default from_option id].
@@ -381,7 +382,7 @@ Proof.
   assert (I' : forall l b, inv (with_held l b s)) by (intros; by apply (inv_same s)).
   assert (Hns' : is_ns (gran s) pa = true) by (unfold is_ns; rewrite Hx, Hns; reflexivity).
   assert (Hcore : g_state x <> GS_CORE) by (rewrite Hns; discriminate).
-  pose proof (i_mem _ I) as Hm. clear I. rewrite (granule_at_eq _ _ _ Hx).
+  pose proof (i_mem _ I) as Hm. pose proof I as I0. clear I. rewrite (granule_at_eq _ _ _ Hx).
   open s. fields_in Hh. fields_in Hs. fields_in Hst. fields_in H. fields_in Hx. fields_in Hm. fields_in Hns'. subst hl sh st.
   destruct (Z.eqb_spec (g_refs x) 0) as [Hr0|Hr0]; cbn [fst snd].
   2:{ enter f_granule_delegate. take_claim Hc. prim; [|by_claim Hx].
@@ -389,6 +390,7 @@ Proof.
       prim; [|by_holds]. dropped. reflexivity. }
   enter f_granule_delegate. take_claim Hc. prim; [|by_claim Hx].
   erewrite granule_at_eq by exact Hx. rewrite Hr0. cbn [negb Z.eqb].
+  destruct (host_unreached _ pa x I0 eq_refl Hx Hns Hr0) as [Hfree Hpl]. fields_in Hpl.
   prim.
   call (host_unmap_ok pa); [|exact (I' _ _)|exact Hns'|reflexivity|reflexivity].
   unfold host_unmapped. fields.
@@ -398,15 +400,25 @@ Proof.
   prim. dropped.
   set (m1 := set_word (set_word m t3 (slot_of 3 pa) 0) t2 (slot_of 2 pa) (table_desc t3)).
   assert (Hu : forall m' hl' sh' ho', (forall t, t <> pa -> page m' t = page m1 t) ->
-    unreachable (State h g m' hl' sh' ot [] ho' vm ck pr rn hp dg rs ld lv vt ct lg) pa = true).
+    unreachable (State h g m' hl' sh' ot [] ho' vm ck pr rn hp dg rs ld lv vt ct lg pl ca) pa = true).
   { intros m' hl' sh' ho' Hp. destruct (unmapped_unreachable _ _ _ _ _ _ _ _ _ _ _ m' x H Hm Hx Hcore Hp) as [U1 U2].
     unfold unreachable. fields. by rewrite U1, U2. }
+  assert (Hf : forall m' hl' sh' ho', (forall t, t <> pa -> page m' t = page m1 t) ->
+    no_realm_reaches (State h g m' hl' sh' ot [] ho' vm ck pr rn hp dg rs ld lv vt ct lg pl ca) pa = true).
+  { intros m' hl' sh' ho' Hp. refine (unreached_frame _ _ pa I0 Hfree _ _ _ _); [reflexivity..|].
+    intros t (y & Hy & Hys)%has_state_inv. fields_in Hy. fields.
+    destruct H as [_ _ _ _ _ _ _ _ _ _ _ _ (_ & _ & _ & C2) (_ & _ & _ & C3) _ _ _ _ _ _ _ _ _].
+    rewrite Hp by (intros ->; rewrite Hx in Hy; injection Hy as <-; rewrite Hns in Hys; discriminate). unfold m1. rewrite page_set_page, page_set_page; [done|..].
+    - intros <-. rewrite (C3 _ Hy) in Hys. discriminate.
+    - intros <-. rewrite (C2 _ Hy) in Hys. discriminate. }
   prim.
-  2:{ unfold may_zero. apply andb_true_iff. split; [by_claim Hx|]. by apply Hu. }
+  2:{ unfold may_zero. rewrite Hu, Hf by done. rewrite !andb_true_r. by_claim Hx. }
   prim.
-  2:{ unfold may_set. erewrite granule_at_eq by exact Hx. rewrite Hns, Hr0, Hu by (intros; by apply page_insert_other).
-      apply andb_true_iff. split; [|unfold is_zero; fields; rewrite page_insert_same; by rewrite bool_decide_eq_true_2].
-      apply andb_true_iff. split; [by_claim Hx|reflexivity]. }
+  2:{ unfold may_set. erewrite granule_at_eq by exact Hx.
+      rewrite Hns, Hr0, Hu, Hf by (intros; by apply page_insert_other).
+      replace (in_hand _ _) with true by (symmetry; by_claim Hx).
+      unfold is_zero; fields; rewrite page_insert_same. by rewrite bool_decide_eq_true_2. }
+  change (1 =? GS_RTT) with false. cbv iota. rewrite delete_notin by exact Hpl.
   prim. prim; [|by_holds]. dropped.
   unfold ret, counted, set_granule, put_page, host_unmapped. fields.
   erewrite granule_at_eq by exact Hx. rewrite Hr0. reflexivity.
@@ -423,16 +435,19 @@ Proof.
   destruct (claimable_inv _ _ _ Hc) as (x & Hx & Hns & _).
   destruct (i_zero _ I _ _ Hx Hns) as (Hz & Hown & Hr0).
   assert (I' : forall l b c, inv (State (hw s) (gran s) (mem s) l b (others s) c (holes s) (vmids s) (clock s) (params s)
-    (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s)))
+    (run s) (hash_page s) (digest s) (runs s) (loaded s) (live s) (vtimer_masked s) (counters s) (logged s) (places s) (cached s)))
     by (intros; by apply (inv_same s)).
   assert (Hns' : is_ns (gran s) pa = false) by (unfold is_ns; rewrite Hx, Hns; reflexivity).
+  destruct (nobodys_unreached s pa x I Hst Hx) as [Hfree Hpl]; [by rewrite Hns..|]. pose proof I as I0.
   clear I.
-  open s. fields_in Hh. fields_in Hs. fields_in Hst. fields_in Hx. fields_in Hns'. fields_in Hz. fields_in I'. subst hl sh st.
+  open s. fields_in Hpl. fields_in Hh. fields_in Hs. fields_in Hst. fields_in Hx. fields_in Hns'. fields_in Hz. fields_in I'. subst hl sh st.
   enter f_granule_undelegate. take_claim Hc. prim.
   prim.
   2:{ unfold may_set. erewrite granule_at_eq by exact Hx. rewrite Hns.
-      apply andb_true_iff. split; [|unfold is_zero; fields; rewrite Hz; by rewrite bool_decide_eq_true_2].
-      apply andb_true_iff. split; [by_claim Hx|reflexivity]. }
+      replace (in_hand _ _) with true by (symmetry; by_claim Hx).
+      replace (no_realm_reaches _ _) with true by (symmetry; exact Hfree).
+      unfold is_zero; fields; rewrite Hz. by rewrite bool_decide_eq_true_2. }
+  change (0 =? GS_RTT) with false. cbv iota. rewrite delete_notin by exact Hpl.
   erewrite granule_at_eq by exact Hx. rewrite Hr0.
   erewrite bind_eq.
   2:{ eapply (host_map_ok pa _ g); [fields; apply I'|by rewrite Hx|exact Hns'|reflexivity|reflexivity|reflexivity]. }

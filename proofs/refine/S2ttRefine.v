@@ -44,8 +44,8 @@ Theorem s2_kind_ok level d s : core "s2_kind" [level; d] s = Some ([kind level d
 Proof.
   enter f_s2_kind. call s2_is_table_ok. call s2_is_valid_ok. unfold kind.
   destruct (is_table level d); [reflexivity|].
-  change 36028797018963968 with NS_BIT. fold (is_ns d).
-  destruct (is_valid d), (is_ns d); try reflexivity.
+  change 36028797018963968 with NS_BIT. fold (has_ns_bit d).
+  destruct (is_valid d), (has_ns_bit d); try reflexivity.
   unfold has_assigned_bit, ASSIGNED_BIT. destruct (Z.land d 4 =? 0); reflexivity.
 Qed.
 

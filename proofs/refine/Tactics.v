@@ -39,21 +39,21 @@ Proof. intros H ->. unfold bind. rewrite H. destruct r; reflexivity. Qed.
 Ltac norm :=
   cbv beta iota delta [get put puts putr reset evals eval test binop_sem cmp_sem fst snd
     hw gran mem held shrinking others staled holes vmids clock params run
-    hash_page digest runs loaded live vtimer_masked counters logged
+    hash_page digest runs loaded live vtimer_masked counters logged places cached
     with_gran with_mem with_held with_staled with_holes with_vmids with_clock with_params with_run
-    with_hash_page with_digest with_runs with_loaded with_masked with_counters with_logged
+    with_hash_page with_digest with_runs with_loaded with_masked with_counters with_logged with_places with_cached
     lock_taken set_granule with_owner with_refs put_page put_word];
   rewrite ?z2b_b2z.
 Ltac fields_in H := cbv beta iota delta [hw gran mem held shrinking others staled holes vmids clock params run
-    hash_page digest runs loaded live vtimer_masked counters logged
+    hash_page digest runs loaded live vtimer_masked counters logged places cached
     with_gran with_mem with_held with_staled with_holes with_vmids with_clock with_params with_run
-    with_hash_page with_digest with_runs with_loaded with_masked with_counters with_logged
+    with_hash_page with_digest with_runs with_loaded with_masked with_counters with_logged with_places with_cached
     lock_taken set_granule with_owner with_refs put_page put_word] in H.
-Ltac open s := destruct s as [h g m hl sh ot st ho vm ck pr rn hp dg rs ld lv vt ct lg].
+Ltac open s := destruct s as [h g m hl sh ot st ho vm ck pr rn hp dg rs ld lv vt ct lg pl ca].
 Tactic Notation "fields" := cbv beta iota delta [hw gran mem held shrinking others staled holes vmids clock params run
-    hash_page digest runs loaded live vtimer_masked counters logged
+    hash_page digest runs loaded live vtimer_masked counters logged places cached
     with_gran with_mem with_held with_staled with_holes with_vmids with_clock with_params with_run
-    with_hash_page with_digest with_runs with_loaded with_masked with_counters with_logged
+    with_hash_page with_digest with_runs with_loaded with_masked with_counters with_logged with_places with_cached
     lock_taken set_granule with_owner with_refs put_page put_word].
 
 Ltac enter f :=

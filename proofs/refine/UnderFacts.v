@@ -60,7 +60,7 @@ Proof. by destruct s. Qed.
 (* A pin may be taken back while nothing is left in TLBs. *)
 Lemma bind_put {B} pa (k : list Z -> M state B) s r :
   pinned pa s = true -> staled s = [] -> k [] (page_unpinned pa s) = r -> bind (prim_sem P_ns_put [pa]) k s = r.
-Proof. intros Hp Hst <-. unfold bind. cbn [prim_sem]. rewrite Hp. reflexivity. Qed.
+Proof. intros Hp Hst <-. unfold bind. cbn [prim_sem]. rewrite Hp, (had_none _ _ Hst). reflexivity. Qed.
 
 (* ---- Locks and pins, one at a time ---- *)
 

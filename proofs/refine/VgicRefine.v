@@ -62,7 +62,7 @@ Qed.
 Theorem vgic_entry_ok_ok s : core "vgic_entry_ok" [] s = Some ([b2z (entry_ok s)], s).
 Proof.
   enter f_vgic_entry_ok. prim. call vgic_num_lrs_ok. prim.
-  change (vtr (let (hw, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _) := s in hw)) with (vtr (hw s)).
+  change (vtr (let (hw, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _) := s in hw)) with (vtr (hw s)).
   apply (loop_rule (fun j fr s' => s' = s /\
     fr = [vtr (hw s); num_lrs s; run_in IN_gicv3_hcr 0 s; b2z (hcr_ok (run_in IN_gicv3_hcr 0 s) && lrs_ok j s); 0])).
   - split; [reflexivity|]. unfold lrs_ok. cbn [below map seq forallb]. rewrite andb_true_r. reflexivity.

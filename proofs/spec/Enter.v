@@ -32,7 +32,7 @@ Definition enter_status (rec rd : Z) (s : state) : Z :=
   if rd_get RD_state rd 0 s =? REALM_NEW then status_realm 0
   else if rd_get RD_state rd 0 s =? REALM_OFF then status_realm 1
   else if (rec_get REC_runnable rec 0 s =? 0) || negb (rec_get REC_psci_pending rec 0 s =? 0) then RMI_ERROR_REC
-  else if negb (entry_ok s) then RMI_ERROR_REC
+  else if negb (Vgic.entry_ok s) then RMI_ERROR_REC
   else if wants INJECT_SEA s && negb (sea_allowed rec rd s) then RMI_ERROR_REC
   else if wants EMUL_MMIO s && negb (wants INJECT_SEA s) && negb (mmio_allowed rec s) then RMI_ERROR_REC
   else RMI_SUCCESS.

@@ -11,7 +11,8 @@ Definition status_rtt (level : Z) : Z := RMI_ERROR_RTT + 256 * level.
 Definition is_aligned (a : Z) : bool := a mod 4096 =? 0.
 
 (* An object's granule, wiped and nobody's. *)
-Definition scrubbed (pa : Z) (s : state) : state := set_granule pa (Gran GS_DELEGATED 0 0) (put_page pa zero_page s).
+Definition scrubbed (pa : Z) (s : state) : state :=
+  with_places (delete pa (places s)) (set_granule pa (Gran GS_DELEGATED 0 0) (put_page pa zero_page s)).
 
 Definition refs_of (pa : Z) (s : state) : Z := g_refs (granule_at s pa).
 Definition refs_added (pa n : Z) (s : state) : state := with_refs pa (wrap U64 (refs_of pa s + n)) s.

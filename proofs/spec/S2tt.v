@@ -30,13 +30,13 @@ Definition assigned (level pa ripas : Z) : Z :=
   if ripas =? RIPAS_RAM then Z.lor (Z.lor pa PROTECTED) (leaf_type level)
   else Z.lor (Z.lor pa ASSIGNED_BIT) (8 * ripas).
 
-Definition is_ns (d : Z) : bool := negb (Z.land d NS_BIT =? 0).
+Definition has_ns_bit (d : Z) : bool := negb (Z.land d NS_BIT =? 0).
 Definition has_assigned_bit (d : Z) : bool := negb (Z.land d ASSIGNED_BIT =? 0).
 
 Definition kind (level d : Z) : Z :=
   if is_table level d then K_TABLE
-  else if is_valid d then (if is_ns d then K_ASSIGNED_NS else K_ASSIGNED)
-  else if is_ns d then K_UNASSIGNED_NS
+  else if is_valid d then (if has_ns_bit d then K_ASSIGNED_NS else K_ASSIGNED)
+  else if has_ns_bit d then K_UNASSIGNED_NS
   else if has_assigned_bit d then K_ASSIGNED
   else K_UNASSIGNED.
 
