@@ -9,27 +9,28 @@
 struct context context = { .socket = MANAGER_SOCKET };
 
 static const struct verb {
+        const char *group; /* heading before it, for the help */
         const char *name, *arguments, *summary;
         int (*run)(int argc, char **argv);
 } verbs[] = {
-        { "launch", "IMAGE.kci [OPTION...]", "Launch a guest", verb_launch },
-        { "list", "", "List guests", verb_list },
-        { "show", "GUEST", "Show one guest", verb_show },
-        { "console", "GUEST", "Attach to a guest's serial console", verb_console },
-        { "stop", "GUEST...", "Stop guests", verb_stop },
-        { "status", "", "Show the state of core and daemon", verb_status },
-        { "top", "[OPTION...]", "Show what guests use, live", verb_top },
-        { "monitor", "", "Show what happens to guests, as it happens", verb_monitor },
-        { "metrics", "[--http]", "Print numbers for Prometheus", verb_metrics },
-        { "platform", "", "Show the identity of this machine's KCore", verb_platform },
-        { "doctor", "", "Check whether this machine can run guests", verb_doctor },
-        { "log", "[GUEST]", "Show KCore's log, or a guest's console log", verb_log },
-        { "image", "VERB [ARGUMENT...]", "Make, sign, seal and check images", verb_image },
-        { "measure", "IMAGE.kci", "Compute what a guest's token must say", verb_measure },
-        { "attest", "GUEST --reference FILE ...", "Ask a guest for a token and verify it", verb_attest },
-        { "convert", "DOMAIN.xml --image FILE", "Make a libvirt domain a protected one", verb_convert },
-        { "define", "DOMAIN.xml --image FILE", "The same, and define it in libvirt", verb_define },
-        { "verify", "TOKEN --reference FILE ...", "Verify an attestation token", verb_verify },
+        { "Guests", "launch", "IMAGE.kci [OPTION...]", "Launch a guest", verb_launch },
+        { NULL, "list", "", "List guests", verb_list },
+        { NULL, "show", "GUEST", "Show one guest", verb_show },
+        { NULL, "console", "GUEST", "Attach to a guest's serial console", verb_console },
+        { NULL, "stop", "GUEST...", "Stop guests", verb_stop },
+        { NULL, "top", "[OPTION...]", "Show what guests use, live", verb_top },
+        { NULL, "monitor", "", "Show what happens to guests, as it happens", verb_monitor },
+        { "Domains of libvirt", "convert", "DOMAIN.xml --image FILE", "Make a libvirt domain a protected one", verb_convert },
+        { NULL, "define", "DOMAIN.xml --image FILE", "The same, and define it in libvirt", verb_define },
+        { "This machine", "status", "", "Show the state of core and daemon", verb_status },
+        { NULL, "doctor", "", "Check whether this machine can run guests", verb_doctor },
+        { NULL, "platform", "", "Show the identity of this machine's KCore", verb_platform },
+        { NULL, "log", "[GUEST]", "Show KCore's log, or a guest's console log", verb_log },
+        { NULL, "metrics", "[--http]", "Print numbers for Prometheus", verb_metrics },
+        { "Images and attestation", "image", "VERB [ARGUMENT...]", "Make, sign, seal and check images", verb_image },
+        { NULL, "measure", "IMAGE.kci", "Compute what a guest's token must say", verb_measure },
+        { NULL, "attest", "GUEST --reference FILE ...", "Ask a guest for a token and verify it", verb_attest },
+        { NULL, "verify", "TOKEN --reference FILE ...", "Verify an attestation token", verb_verify },
 };
 
 static void help(FILE *f) {
@@ -38,11 +39,15 @@ static void help(FILE *f) {
                 "\n"
                 "Launch and manage guests that KCore protects from this host.\n"
                 "\n");
-        for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
+                if (verbs[i].group)
+                        fprintf(f, "%s%s:\n", i == 0 ? "" : "\n", verbs[i].group);
                 fprintf(f, "  %s%-8s%s %-27s %s\n", color(f, ANSI_BOLD), verbs[i].name, color(f, ANSI_NORMAL),
                         verbs[i].arguments, verbs[i].summary);
+        }
         fprintf(f,
                 "\n"
+                "Options:\n"
                 "  -j, --json           machine-readable output; every verb has it\n"
                 "      --socket PATH    where kcoresd listens (default " MANAGER_SOCKET ")\n"
                 "  -h, --help           this help; \"kcorectl VERB --help\" for a verb's\n"
