@@ -75,6 +75,18 @@ def test_measured_offline(server, work, vcpus, memory):
     assert memory_in_use(server) == before
 
 
+def test_built_on_another_architecture(server, work):
+    """The server's kcorectl (arm64) makes the very image that this machine's makes, and the same reference values."""
+    here, there = work / "here.kci", "/run/there.kci"
+    shape = f"--memory 192M --vcpus 2 --append quiet --name image --image-id {'5a' * 32}"
+    here.unlink(missing_ok=True)
+    tenant("image", "build", "-o", here, "--kernel", work / "kernel", *shape.split())
+    server.put((work / "kernel").read_bytes(), "/run/kernel")
+    server.run(f"rm -f {there}; kcorectl image build -o {there} --kernel /run/kernel {shape}")
+    assert server.run(f"cat {there}", text=False).stdout == here.read_bytes()
+    assert kcorectl(server, f"measure {there}")[0] == tenant("measure", here)
+
+
 def place_of(image, page):
     """Where a page of the kernel is in the file."""
     return image.places[0][0] + page * kci.PAGE
