@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """run-fuzzer.py FUZZER header|uki SECONDS: makes a seed corpus and lets libFuzzer work on it. KCORE_FUZZ_SECONDS
-takes the place of SECONDS."""
+takes the place of SECONDS.
+
+run-fuzzer.py FUZZER header|uki --valgrind SCRIPT VALGRIND: lets scripts/tests/valgrind-inputs.py go through it."""
 
 import importlib.util
 import os
@@ -14,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import kci
 
-FUZZER, WHAT, SECONDS = sys.argv[1:4]
+FUZZER, WHAT, SECONDS, *ARGUMENTS = sys.argv[1:]
 
 
 def load(name):
@@ -44,6 +46,8 @@ def ukis():
 with tempfile.TemporaryDirectory() as d:
     for n, seed in enumerate(headers() if WHAT == "header" else ukis()):
         (pathlib.Path(d) / f"seed{n}").write_bytes(seed)
+    if SECONDS == "--valgrind":
+        sys.exit(subprocess.run([sys.executable, *ARGUMENTS, FUZZER, d]).returncode)
     seconds = os.environ.get("KCORE_FUZZ_SECONDS", SECONDS)
     sys.exit(subprocess.run([FUZZER, f"-max_total_time={seconds}", "-max_len=8192", "-seed=1", "-print_final_stats=1", "-timeout=10",
                              f"-artifact_prefix={os.environ.get('KCORE_CACHE', d)}/fuzz-{WHAT}-", d]).returncode)
