@@ -177,6 +177,12 @@ void server_tick(struct server *s) {
         pthread_mutex_unlock(&s->lock);
 }
 
+static bool has_ipv6(void) {
+        _cleanup_close_ int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        return fd >= 0 || errno != EAFNOSUPPORT;
+}
+
 int server_start(
                 struct broker *broker,
                 const char *address,
@@ -193,6 +199,8 @@ int server_start(
         struct server *s;
         unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_TLS | MHD_USE_POLL;
 
+        if (streq(address, "::") && !has_ipv6())
+                address = "0.0.0.0";
         if (inet_pton(AF_INET, address, &a.in.sin_addr) == 1) {
                 a.in.sin_family = AF_INET;
                 a.in.sin_port = htons(port);

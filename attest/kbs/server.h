@@ -13,7 +13,7 @@
 
 struct server;
 
-/* address: "127.0.0.1", "::" (both families), ...; port 0: any. certificate and key as PEM text. */
+/* address: "127.0.0.1", "::" (both families, or IPv4 alone where there is no IPv6), ...; port 0: any. certificate and key as PEM text. */
 int server_start(
                 struct broker *broker,
                 const char *address,
