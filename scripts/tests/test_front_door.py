@@ -76,6 +76,36 @@ def test_clean_spares_a_directory_that_is_no_cache(arguments, tmp_path):
     assert precious.exists()
 
 
+# --- parts ------------------------------------------------------------------
+
+@pytest.fixture
+def part(tmp_path):
+    """Builds a part with a meson and a ninja that only say what they were asked."""
+    for name, script in (("meson", 'eval "dir=\\${$#}"; [ "$1" != setup ] || { mkdir -p "$dir"; touch "$dir/build.ninja"; }'),
+                         ("ninja", "echo ninja: no work to do.")):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$1"\n{script}\n')
+        (tmp_path / name).chmod(0o755)
+
+    def build(*options):
+        done = subprocess.run([SCRIPTS / "build-part", tmp_path / "out", "hyp", *options], capture_output=True, text=True,
+                              timeout=60, cwd=SOURCE, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+        assert done.returncode == 0, done.stderr
+        return "meson setup" in done.stdout
+    return build
+
+
+def test_part_is_configured_once(part):
+    assert part("--a")
+    assert not part("--a")
+    assert part("--b"), "other options need another configuration"
+
+
+def test_part_whose_configuration_was_interrupted(part, tmp_path):
+    assert part()
+    (tmp_path / "out" / "build.ninja").unlink()
+    assert part()
+
+
 # --- mirrors ----------------------------------------------------------------
 
 @pytest.fixture
