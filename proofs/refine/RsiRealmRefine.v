@@ -76,7 +76,7 @@ Proof.
   destruct (is_aligned ipa); cbn [andb negb orb]; [|answer_error C H].
   destruct (in_par rd ipa s) eqn:Hp; cbn [andb negb orb]; [|answer_error C H].
   pose proof (in_par_bounds _ _ _ I (proj1 U) Hp) as B. pose proof (locked_open rd s I R) as O.
-  pose proof (rtt_translate_ok rd ipa (locked rd s) O B) as T.
+  pose proof (rtt_translate_eq rd ipa (locked rd s) O B) as T.
   pose proof (fun pa level => translate_own rd ipa (locked rd s) pa level O B) as W.
   change (translate rd ipa (locked rd s)) with (translate rd ipa s) in T, W.
   unfold with_page. fold rd. destruct (translate rd ipa s) as [[result pa] level].
@@ -102,7 +102,7 @@ Proof.
   destruct (Z.eqb_spec (Z.land ipa 255) 0) as [Ha|Ha]; cbn [andb negb orb]; [|answer_error C H].
   destruct (in_par rd ipa s) eqn:Hp; cbn [andb negb orb]; [|answer_error C H].
   pose proof (in_par_bounds _ _ _ I (proj1 U) Hp) as B. pose proof (locked_open rd s I R) as O.
-  pose proof (rtt_translate_ok rd ipa (locked rd s) O B) as T.
+  pose proof (rtt_translate_eq rd ipa (locked rd s) O B) as T.
   pose proof (fun pa level => translate_own rd ipa (locked rd s) pa level O B) as W.
   pose proof (translate_result rd ipa s) as E.
   change (translate rd ipa (locked rd s)) with (translate rd ipa s) in T, W.
@@ -130,7 +130,7 @@ Proof.
   destruct (Z.eqb_spec (rec_get REC_host_call rec 0 s) 0) as [_|Hn]; [reflexivity|]. destruct (Hc Hn) as [Ha B]. clear Hc Hn.
   assert (U : u64 (rec_get REC_host_call_ipa rec 0 s)) by apply (i_words _ I).
   set (ipa := rec_get REC_host_call_ipa rec 0 s) in *.
-  pose proof (rtt_translate_ok rd ipa s O B) as T. pose proof (translate_result rd ipa s) as E.
+  pose proof (rtt_translate_eq rd ipa s O B) as T. pose proof (translate_result rd ipa s) as E.
   pose proof (fun pa level => translate_own rd ipa s pa level O B) as W.
   destruct (translate rd ipa s) as [[result pa] level]. eapply bind_call; [exact T|]. tidy.
   unfold IPA_OK, IPA_EMPTY, host_call_ended, regs_set, gpr_set, RSI_SUCCESS, RSI_ERROR_INPUT.
