@@ -74,10 +74,11 @@ def sources(out):
 
 
 def dependencies(path, modules):
-    text = re.sub(r"\(\*.*?\*\)", "", path.read_text(), flags=re.S)
+    """The modules that a file's Require commands name; a command may take several lines."""
+    text = re.sub(r"\(\*.*?\*\)", " ", path.read_text(), flags=re.S)
     wanted = set()
-    for line in re.findall(r"From kcore Require (?:Import|Export) (.*?)\.\s*$", text, re.M):
-        wanted |= {word for word in line.split() if word in modules}
+    for names in re.findall(r"From\s+kcore\s+Require\s+(?:Import\s+|Export\s+)?(.*?)\.(?=\s|$)", text, re.S):
+        wanted |= {word for word in names.split() if word in modules}
     return wanted
 
 
