@@ -163,3 +163,67 @@ Proof.
   rewrite E1, E2. tidy. destruct D as (_ & _ & Hst).
   apply bind_put; [by apply (pinned_page _ _ x)|by rewrite <- Hst, <- T|]. unfold ret. by rewrite (unpin_pin _ _ x).
 Qed.
+
+Theorem data_create_unknown_locked_ok rd data ipa s :
+  open_realm rd s -> has_state GS_DELEGATED data s = true -> holds (LGranule data) s = true -> u64 ipa ->
+  core "data_create_unknown_locked" [rd; data; ipa] s =
+  Some ([entry_check rd ipa s], if entry_check rd ipa s =? RMI_SUCCESS
+    then page_assigned rd data (walk rd ipa 3 s) (ripas (w_desc (walk rd ipa 3 s))) s else s).
+Proof.
+  intros O Hd Hc Hu. pose proof (open_hand _ _ O) as Hh. pose proof O as [I Hr Hl].
+  enter f_data_create_unknown_locked. unfold entry_check.
+  use data_ipa_ok_ok. destruct (page_possible rd ipa s) eqn:Hp; cbn [negb]; [|reflexivity].
+  destruct (possible_range _ _ _ I Hr Hu Hp) as (Hi & _ & Hhalf).
+  eapply bind_call; [apply rtt_walk_ok; [exact O|lia|lia]|]. tidy.
+  pose proof (walk_level rd ipa s I Hr ltac:(lia)) as Hlev.
+  pose proof (free_entry rd data ipa s O Hc Hd Hu Hp) as A.
+  destruct (walk_at s rd ipa 3 I Hr) as [Ha _]; [lia|].
+  destruct (at_entry_ok _ _ _ _ I Ha) as (p & Hpl & Er & El & Hs & He).
+  set (w := walk rd ipa 3 s) in *.
+  replace (negb (w_level w =? 3) || negb (w_kind w =? 0)) with (negb (ends_at K_UNASSIGNED w))
+    by (unfold ends_at; rewrite negb_andb; reflexivity).
+  destruct (ends_at K_UNASSIGNED w) eqn:Hends; cbn [negb].
+  2:{ eapply bind_call; [apply error_rtt_ok; lia|]. tidy. rewrite status_rtt_error by lia. reflexivity. }
+  specialize (A eq_refl).
+  use data_room_ok. destruct (has_room rd s); cbn [negb]; [|reflexivity].
+  use s2_ripas_ok.
+  assert (Hrip : 0 <= ripas (w_desc w) <= 2).
+  { apply andb_true_iff in Hends as [_ Hk%Z.eqb_eq]. unfold w_kind in Hk. rewrite <- El in *.
+    destruct He as [r H|q r H _ _ Hq Hqa _|_|host _ _ _ Hw _|c _ Hl' Hc'|_].
+    - destruct (unassigned_facts (p_level p) r H) as (_ & _ & _ & ->). done.
+    - destruct (assigned_ok (p_level p) q r H Hq (aligned_size _ _ Hqa)) as (_ & _ & _ & K & _). rewrite K in Hk. discriminate.
+    - destruct (unassigned_ns_facts (p_level p)) as (_ & _ & K). rewrite K in Hk. discriminate.
+    - destruct (assigned_ns_facts (p_level p) host Hw) as (_ & _ & _ & K & _). rewrite K in Hk. discriminate.
+    - destruct (place_granule _ _ _ I Hc') as (Pc & Ac & _). destruct (table_desc_ok c Pc Ac) as (_ & T & _).
+      unfold kind in Hk. rewrite T in Hk by done. discriminate.
+    - split; [reflexivity || discriminate|discriminate]. }
+  eapply bind_call; [apply (data_assign_ok rd data w); [exact A|exact Hrip]|]. tidy. reflexivity.
+Qed.
+
+Theorem data_create_unknown_ok rd data ipa s :
+  inv s -> idle s -> u64 ipa ->
+  core "data_create_unknown" [rd; data; ipa] s = Some ([fst (create_unknown rd data ipa s)], snd (create_unknown rd data ipa s)).
+Proof.
+  intros I (Hh & Hs & Hst) Hu. unfold create_unknown. enter f_data_create_unknown.
+  apply bind_lock; [exact Hs|exact Hh|].
+  destruct (has_state GS_RD rd s) eqn:Hrd; tidy; cbn [negb andb]; [|reflexivity].
+  apply bind_claim; [exact Hs|unfold holds; cbn; rewrite Hh; reflexivity|].
+  rewrite claimable_locked by done.
+  assert (E1 : lock_taken (LGranule rd) s = under (gran s) [LGranule rd] false s) by (destruct s; cbn in *; by subst).
+  destruct (claimable GS_DELEGATED data s) eqn:Hc; tidy; cbn [negb fst snd].
+  2:{ rewrite E1. apply bind_realm_unlock; [exact Hst|]. unfold ret. by rewrite unlocked. }
+  apply andb_true_iff in Hc as [Hc _].
+  assert (E2 : lock_taken (LGranule data) (lock_taken (LGranule rd) s) = under (gran s) [LGranule data; LGranule rd] false s)
+    by (destruct s; cbn in *; by subst).
+  rewrite E2. eapply bind_call; [apply (data_create_unknown_locked_ok rd data ipa)|].
+  { apply open_under; [exact I|exact Hrd|]. cbn. by rewrite Z.eqb_refl, !orb_true_r. }
+  { exact Hc. }
+  { apply holds_under. }
+  { exact Hu. }
+  tidy. change (entry_check rd ipa (under (gran s) [LGranule data; LGranule rd] false s)) with (entry_check rd ipa s).
+  change (walk rd ipa 3 (under (gran s) [LGranule data; LGranule rd] false s)) with (walk rd ipa 3 s).
+  destruct (entry_check rd ipa s =? RMI_SUCCESS).
+  - rewrite assigned_under, <- (assigned_gran rd data (walk rd ipa 3 s) (ripas (w_desc (walk rd ipa 3 s)))).
+    apply bind_release. apply bind_realm_unlock; [exact Hst|]. unfold ret. rewrite unlocked; [reflexivity|exact Hh|exact Hs].
+  - apply bind_release. apply bind_realm_unlock; [exact Hst|]. unfold ret. by rewrite unlocked.
+Qed.
