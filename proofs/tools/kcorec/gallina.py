@@ -255,3 +255,18 @@ def prims_text(names, objects):
                "| P_RecGet (f : rec_field)\n| P_RecSet (f : rec_field)\n"
                "| P_RunIn (f : in_field)\n| P_RunOut (f : out_field)\n.\n")
     return "".join(out)
+
+
+def names_text(names, objects):
+    """proofs/diff: OCaml, from a primitive of the extracted Prims.v to its name in mach.h."""
+    fields = {f"{o}_{n}" for o, entries in objects.items()
+              for n, _, _, _ in entries}
+    out = ["(* Made from hyp/mach/mach.h and fields.h by proofs/tools/translate. *)\nopen Model\n\n"]
+    for obj, entries in objects.items():
+        out.append(f"let {obj.lower()}_name = function\n")
+        out += [f'  | {obj}_{n} -> "{n}"\n' for n, _, _, _ in entries]
+    out.append("\nlet prim_name = function\n")
+    out += [f'  | P_{n} -> "{n}"\n' for n in names if primitive(n, fields) == f"P_{n}"]
+    out += [f'  | P_{family} f -> "{prefix}" ^ {obj[:-1].lower()}_name f\n'
+            for prefix, (family, obj) in FAMILIES.items()]
+    return "".join(out)
