@@ -149,6 +149,7 @@ Proof.
     + vm_compute. reflexivity.
   - intros pa g ([E|E] & _)%gran_state E'; rewrite E in E'; discriminate.
   - constructor.
+    + intros level ipa. cbn [host_table initial_hw]. repeat (destruct (_ && _); [intros _; eexists; reflexivity|]). done.
     + apply u64_ok. vm_compute. reflexivity.
     + change (width initial_hw) with 48. lia.
     + intros crm op2. apply u64_ok. vm_compute. reflexivity.

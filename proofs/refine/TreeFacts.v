@@ -430,7 +430,7 @@ Section kept.
         by eapply runs_pos.
       + by rewrite kept_rec, kept_rd.
       + rewrite !kept_rec, kept_half by done. done.
-      + by rewrite !kept_rec.
+      + rewrite !kept_rec, kept_half by done. done.
       + rewrite !kept_rec by done. unfold token_total, token_of. by rewrite (k_hw _ _ K), (k_page _ _ K).
     - intros t p Hp. rewrite (k_places _ _ K) in Hp. by apply kept_table.
     - intros t H. rewrite kept_state in H by auto. rewrite (k_places _ _ K). by apply (i_placed _ I).

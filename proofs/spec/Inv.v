@@ -133,6 +133,7 @@ Record realm_ok (s : state) (rd : Z) : Prop := RealmOk {
   r_recs : rd_of s RD_rec_count rd = recs_of s rd /\ recs_of s rd <= rd_of s RD_rec_index rd /\
            rd_of s RD_rec_index rd <= rd_of s RD_max_vcpus rd /\ rd_of s RD_max_vcpus rd <= 1023;
   r_hash : rd_of s RD_hash_algo rd = 0 \/ rd_of s RD_hash_algo rd = 1;
+  r_key : rd_of s RD_has_key rd = 0 \/ rd_of s RD_has_key rd = 1;
 }.
 
 Record rec_ok (s : state) (rec rd : Z) : Prop := RecOk {
@@ -144,16 +145,20 @@ Record rec_ok (s : state) (rec rd : Z) : Prop := RecOk {
       rec_of s REC_ripas_base rec <= rec_of s REC_ripas_top rec /\ rec_of s REC_ripas_top rec <= half_of s rd /\
       rec_of s REC_ripas_base rec mod 4096 = 0 /\ rec_of s REC_ripas_top rec mod 4096 = 0 /\
       0 <= rec_of s REC_ripas_value rec <= 1;
-  c_host_call : rec_of s REC_host_call rec <> 0 -> rec_of s REC_host_call_ipa rec mod 256 = 0;
-  (* a token is fetched once it is signed, and not further than its end *)
+  c_host_call : rec_of s REC_host_call rec <> 0 ->
+      rec_of s REC_host_call_ipa rec mod 256 = 0 /\ rec_of s REC_host_call_ipa rec < half_of s rd;
+  (* none, claimed or signed: a token is fetched once it is signed, and not further than its end *)
   c_token : (rec_of s REC_token_state rec = 1 -> rec_of s REC_token_done rec = 0) /\
-            (rec_of s REC_token_state rec = 2 -> rec_of s REC_token_done rec <= token_total rec s);
+            (1 < rec_of s REC_token_state rec -> rec_of s REC_token_state rec = 2 /\
+               rec_of s REC_token_done rec <= token_total rec s);
 }.
 
 (* ---- The machine's own ---- *)
 
 Definition page_words (l : list Z) : Prop := is_page l /\ Forall u64 l.
 Record hw_ok (h : hardware) : Prop := HwOk {
+  (* what it gives as a host table is known as one *)
+  h_tables : forall level ipa, host_table h level ipa <> 0 -> is_Some (role_of h (host_table h level ipa));
   h_vtr : u64 (vtr h);
   h_width : 32 <= width h <= 48;
   h_id : forall crm op2, u64 (id_register h crm op2);
