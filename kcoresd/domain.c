@@ -140,6 +140,7 @@ Domain *manager_find_domain_by_uuid(Manager *m, sd_id128_t uuid) {
 
 static void ended(Domain *d, GuestStatus status, const char *reason) {
         _cleanup_free_ char *copy = reason ? strdup(reason) : NULL;
+        bool launching = d->state.status == GUEST_STARTING;
 
         d->timer = sd_event_source_disable_unref(d->timer);
         d->watch = launch_watch_free(d->watch);
@@ -151,7 +152,7 @@ static void ended(Domain *d, GuestStatus status, const char *reason) {
         d->state.ended_usec = now_usec(CLOCK_REALTIME);
         free(d->state.reason);
         d->state.reason = TAKE_PTR(copy);
-        if (status == GUEST_FAILED)
+        if (status == GUEST_FAILED && launching)
                 d->manager->failures[d->failure]++;
         manager_tell(d->manager, "changed", &d->state);
         log_guest(&d->state, status == GUEST_FAILED ? LOG_ERR : LOG_INFO, "%s%s%s", status == GUEST_FAILED ? "failed" : "ended",
@@ -166,18 +167,14 @@ static void on_ready(void *userdata) {
 
 static void on_event(const char *name, sd_json_variant *data, void *userdata) {
         Domain *d = userdata;
-        sd_json_variant *v = data ? sd_json_variant_by_key(data, "reason") : NULL;
 
-        if (streq(name, "POWERDOWN")) /* virsh shutdown pressed the power button: press the power key, too */
-                (void) qmp_command(d->qmp, "send-key", "{\"keys\":[{\"type\":\"qcode\",\"data\":\"power\"}]}", NULL);
-        else if (streq(name, "SHUTDOWN") && v && sd_json_variant_is_string(v)) {
-                const char *why = sd_json_variant_string(v);
+        if (streq(name, "POWERDOWN")) /* virsh shutdown pressed the power button */
+                (void) qmp_press_power_key(d->qmp);
+        else if (streq(name, "SHUTDOWN")) {
+                const char *words = qmp_shutdown_to_string(data, &d->guest_ended);
 
-                d->guest_ended = strncmp(why, "guest-", strlen("guest-")) == 0;
-                (void) free_and_strdup(
-                                &d->last_words, streq(why, "guest-shutdown") ? "the guest powered off" :
-                                streq(why, "guest-reset") ? "the guest asked for a restart" :
-                                streq(why, "guest-panic") ? "the guest panicked" : "stopped");
+                if (words)
+                        (void) free_and_strdup(&d->last_words, words);
         } else if (streq(name, "STOP"))
                 tick_soon(d, 0);
 }

@@ -134,6 +134,17 @@ void guest_forget_link(Guest *g, sd_varlink *link) {
                         g->stoppers[i] = sd_varlink_unref(g->stoppers[i]);
 }
 
+/* Has systemd keep the launch descriptor over restarts of the daemon; or, with -EBADF, no longer. */
+static void store(const Guest *g, int fd) {
+        _cleanup_free_ char *name = NULL;
+
+        if (asprintf(&name, STORED_GUEST_PREFIX "%s", g->state.config.name) < 0) {
+                name = NULL;
+                return;
+        }
+        g->manager->ops->fd_store(name, fd);
+}
+
 static void progress(Guest *g, const char *stage) {
         if (g->launcher && g->launcher_wants_progress)
                 (void) sd_varlink_notifybo(g->launcher, SD_JSON_BUILD_PAIR_STRING("stage", stage));
@@ -192,7 +203,7 @@ static const char *bad_page_to_string(const Guest *g, char buf[static 128]) {
 /* The unit is gone. reason: why, or NULL for an orderly end. To whoever still waits for the launch it went
  * well if the guest has exited by itself. May free g. */
 static void ended(Guest *g, GuestStatus status, const char *reason) {
-        _cleanup_free_ char *stored = NULL, *copy = reason ? strdup(reason) : NULL;
+        _cleanup_free_ char *copy = reason ? strdup(reason) : NULL;
         bool remove = g->remove_when_ended, launched = status == GUEST_EXITED && g->state.status != GUEST_STOPPING;
 
         console_drain(g->console);
@@ -201,10 +212,7 @@ static void ended(Guest *g, GuestStatus status, const char *reason) {
         g->timer = sd_event_source_disable_unref(g->timer);
         g->watch = launch_watch_free(g->watch);
         g->launch_fd = safe_close(g->launch_fd);
-        if (asprintf(&stored, STORED_GUEST_PREFIX "%s", g->state.config.name) < 0)
-                stored = NULL;
-        if (stored)
-                g->manager->ops->fd_store(stored, -EBADF);
+        store(g, -EBADF);
 
         g->state.status = status;
         g->state.ended_usec = now_usec(CLOCK_REALTIME);
@@ -276,19 +284,12 @@ static void on_qmp_ready(void *userdata) {
 
 static void on_qmp_event(const char *name, sd_json_variant *data, void *userdata) {
         Guest *g = userdata;
-        sd_json_variant *v;
 
         if (streq(name, "SHUTDOWN")) {
-                v = data ? sd_json_variant_by_key(data, "reason") : NULL;
-                if (v && sd_json_variant_is_string(v)) {
-                        const char *why = sd_json_variant_string(v);
+                const char *words = qmp_shutdown_to_string(data, &g->guest_ended);
 
-                        g->guest_ended = strncmp(why, "guest-", strlen("guest-")) == 0;
-                        set_last_words(
-                                        g, streq(why, "guest-shutdown") ? "the guest powered off" :
-                                        streq(why, "guest-reset") ? "the guest asked for a restart" :
-                                        streq(why, "guest-panic") ? "the guest panicked" : "stopped");
-                }
+                if (words)
+                        set_last_words(g, words);
         } else if (streq(name, "STOP") && !g->query_pending)
                 g->query_pending = qmp_command(g->qmp, "query-status", NULL, on_status) >= 0;
 }
@@ -354,12 +355,14 @@ static void ended_as_unit_says(Guest *g, const struct unit_status *u) {
         if (!u->failed || (asked && g->stop_forced)) {
                 /* A guest may be done before anybody saw it run, and that was a launch that went well. */
                 if (g->state.status == GUEST_STARTING && !g->guest_ended &&
-                    launch_progress(g, END_WAIT_USEC, &reason) <= 0) {
+                    (!g->watch || launch_progress(g, END_WAIT_USEC, &reason) <= 0)) {
+                        const char *what = g->found ? "kcoresd ended before the realm ran" : "QEMU ended before the realm ran";
+
                         messages = g->manager->ops->unit_messages(g->unit, g->state.created_usec);
-                        if (!reason && asprintf(&reason, "QEMU ended before the realm ran%s%s",
+                        if (!reason && asprintf(&reason, "%s%s%s", what,
                                                 messages ? ": " : "", strempty(messages)) < 0)
                                 reason = NULL;
-                        ended(g, GUEST_FAILED, reason ?: "QEMU ended before the realm ran");
+                        ended(g, GUEST_FAILED, reason ?: what);
                         return;
                 }
                 ended(g, GUEST_EXITED, g->last_words ?: asked ? "stopped" : "QEMU ended");
@@ -707,7 +710,6 @@ static int start_unit(Guest *g, const struct guest_layout *l, const bool disk_is
 int guest_launch(Manager *m, struct guest_config *c, sd_varlink *link, bool wants_progress, struct failure *f) {
         _cleanup_(config_error_donep) struct config_error e = {};
         _cleanup_close_ int dtb = -EBADF, launch = -EBADF;
-        _cleanup_free_ char *stored = NULL;
         bool disk_is_block[GUEST_DISKS_MAX] = {};
         struct guest_layout layout;
         struct kci_image image;
@@ -767,16 +769,14 @@ int guest_launch(Manager *m, struct guest_config *c, sd_varlink *link, bool want
                 r = fail_launch(f, g->state.config.name, "can not make the guest's directory", -errno);
                 goto fail;
         }
-        changed(g); /* before the unit exists: a restart finds it then */
+        /* Both before the unit exists: a restart finds it then. */
+        changed(g);
+        store(g, g->launch_fd);
 
         r = start_unit(g, &layout, disk_is_block, f);
         if (r < 0)
                 goto fail;
         guest_config_close_fds(&g->state.config);
-        if (asprintf(&stored, STORED_GUEST_PREFIX "%s", g->state.config.name) < 0)
-                stored = NULL;
-        if (stored)
-                m->ops->fd_store(stored, g->launch_fd);
         r = connect_sockets(g);
         if (r == -ECONNREFUSED)
                 r = 0; /* QEMU ended at once: the first tick sees that, and knows why */
@@ -792,6 +792,7 @@ int guest_launch(Manager *m, struct guest_config *c, sd_varlink *link, bool want
         tick_soon(g, TICK_BUSY_USEC);
         return 0;
 fail:
+        store(g, -EBADF);
         guest_remove(g);
         return r;
 }
@@ -805,7 +806,7 @@ static int press_power_button(Guest *g) {
 
         r = qmp_command(g->qmp, "system_powerdown", NULL, NULL);
         if (r >= 0)
-                (void) qmp_command(g->qmp, "send-key", "{\"keys\":[{\"type\":\"qcode\",\"data\":\"power\"}]}", NULL);
+                (void) qmp_press_power_key(g->qmp);
         return r;
 }
 
@@ -864,6 +865,10 @@ int guest_load(Manager *m, const char *name, Guest **ret) {
                 goto fail;
         }
         r = read_small_file(path, 256 * KIB, &text);
+        if (r == -ENOENT) { /* a launch or a removal was cut off */
+                guest_remove(g);
+                return r;
+        }
         if (r < 0)
                 goto fail;
         r = sd_json_parse(text, 0, &v, NULL, NULL);
@@ -883,6 +888,7 @@ int guest_load(Manager *m, const char *name, Guest **ret) {
         }
         g->launch_fd = manager_take_stored_fd(m, stored);
         g->ran = g->state.status != GUEST_STARTING;
+        g->found = true;
 
         if (guest_status_is_alive(g->state.status)) {
                 if (g->state.status == GUEST_STOPPING) {

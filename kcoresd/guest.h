@@ -52,6 +52,7 @@ struct Guest {
         char *last_words;      /* what QMP said about the end */
         bool guest_ended;      /* QMP said that the guest itself asked for the end */
         bool ran;              /* the launch went well */
+        bool found;            /* launched by an earlier run of the daemon */
         FailureClass failure;  /* if it does not: of what class */
 
         sd_varlink *launcher; /* waits for the launch; NULL if nobody does */

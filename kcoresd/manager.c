@@ -107,22 +107,33 @@ Guest *manager_find(Manager *m, const char *name) {
 int manager_load(Manager *m) {
         struct dirent *de;
         DIR *d;
+        int r;
 
         d = opendir(m->guests_dir);
         if (!d)
                 return -errno;
         while ((de = readdir(d))) {
                 Guest *g;
-                int r;
 
                 if (de->d_name[0] == '.')
                         continue;
                 r = guest_load(m, de->d_name, &g);
-                if (r < 0)
+                if (r == -ENOENT)
+                        fprintf(stderr, SD_NOTICE "Removed what was left of a launch in %s/%s\n", m->guests_dir, de->d_name);
+                else if (r < 0)
                         fprintf(stderr, SD_WARNING "Ignoring %s/%s: %s\n", m->guests_dir, de->d_name, strerror(-r));
                 else
                         log_guest(&g->state, LOG_INFO, "found again, %s", guest_status_to_string(g->state.status));
         }
         closedir(d);
-        return manager_load_domains(m);
+        r = manager_load_domains(m);
+
+        /* The kernel keeps a launch as long as somebody has its descriptor. */
+        while (m->n_stored > 0) {
+                m->n_stored--;
+                m->ops->fd_store(m->stored[m->n_stored].name, -EBADF);
+                safe_close(m->stored[m->n_stored].fd);
+                free(m->stored[m->n_stored].name);
+        }
+        return r;
 }

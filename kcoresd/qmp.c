@@ -199,3 +199,21 @@ out:
         qmp_free(q);
         return r;
 }
+
+int qmp_press_power_key(Qmp *q) {
+        return qmp_command(q, "send-key", "{\"keys\":[{\"type\":\"qcode\",\"data\":\"power\"}]}", NULL);
+}
+
+const char *qmp_shutdown_to_string(sd_json_variant *data, bool *ret_by_guest) {
+        sd_json_variant *v = data ? sd_json_variant_by_key(data, "reason") : NULL;
+        const char *why;
+
+        if (!v || !sd_json_variant_is_string(v))
+                return NULL;
+        why = sd_json_variant_string(v);
+        *ret_by_guest = strncmp(why, "guest-", strlen("guest-")) == 0;
+        return streq(why, "guest-shutdown") ? "the guest powered off" :
+                streq(why, "guest-reset")   ? "the guest asked for a restart" :
+                streq(why, "guest-panic")   ? "the guest panicked" :
+                                              "stopped";
+}

@@ -33,3 +33,10 @@ void qmp_drain(Qmp *q);
 /* Sends a command. arguments: a JSON object as text, or NULL; reply may be NULL. -ENOBUFS if too many are
  * pending. */
 int qmp_command(Qmp *q, const char *command, const char *arguments, qmp_reply_t reply);
+
+/* Presses the power key of QEMU's keyboard: Debian's cloud kernels have no driver for the power button. */
+int qmp_press_power_key(Qmp *q);
+
+/* What the event SHUTDOWN says, in words, or NULL; *ret_by_guest: whether the guest itself asked for it. data
+ * may be NULL. */
+const char *qmp_shutdown_to_string(sd_json_variant *data, bool *ret_by_guest);

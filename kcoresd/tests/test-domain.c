@@ -2,17 +2,14 @@
 
 /* Domains of libvirt: arming, who may claim, once, in time; over both sockets, on the made-up system. */
 
-#include "fake-system.h"
+#include "harness.h"
 #include "make-image.h"
 
 #include <sys/stat.h>
-#include <time.h>
 
 #include "../../libkcore/io.kcore.Launch.h"
-#include "../../libkcore/io.kcore.Manager.h"
 #include "../domain-peer.h"
 #include "../domain.h"
-#include "../guest.h"
 #include "../socket-util.h"
 
 #define UUID "c7a5fdbd-edaf-9455-926a-d65c16db1809"
@@ -21,33 +18,12 @@
 #define CGROUP(scope) "0::/machine.slice/" scope "/libvirt/emulator\n"
 #define SCOPE CGROUP("machine-qemu\\x2d3\\x2dweb.scope")
 
-static char dir[] = "/tmp/kcore-domain-XXXXXX";
-static char *manager_path, *launch_path;
-static Manager *manager;
+static int setup_domain(void **state) {
+        int r = setup(state);
 
-static void start_manager(void) {
-        assert_ok(manager_new(&fake_ops, NULL, dir, &manager));
-        assert_ok(sd_varlink_server_listen_address(manager->server, manager_path, 0600));
-        assert_ok(sd_varlink_server_listen_address(manager->launch_server, launch_path, 0600));
-        assert_ok(manager_load(manager));
-}
-
-static int setup(void **state _unused_) {
-        fake_reset();
         fake.profile = PROFILE;
         fake.cgroup = SCOPE;
-        start_manager();
-        return 0;
-}
-
-static int teardown(void **state _unused_) {
-        while (manager->n_domains > 0)
-                domain_remove(manager->domains[0]);
-        manager = manager_free(manager);
-        unlink(manager_path);
-        unlink(launch_path);
-        fake_reset();
-        return 0;
+        return r;
 }
 
 /* --- who --- */
@@ -111,59 +87,7 @@ static void test_machine_name(void **state _unused_) {
 
 /* --- calls --- */
 
-struct call {
-        bool done;
-        sd_json_variant *reply;
-        char *error;
-        int fds[3];
-};
-
-static void call_done(struct call *c) {
-        sd_json_variant_unref(c->reply);
-        free(c->error);
-        for (size_t i = 0; i < 3; i++)
-                safe_close(c->fds[i]);
-}
-
-static int on_reply(sd_varlink *link, sd_json_variant *p, const char *error_id, sd_varlink_reply_flags_t flags _unused_, void *userdata) {
-        struct call *c = userdata;
-
-        c->reply = sd_json_variant_ref(p);
-        c->error = error_id ? strdup(error_id) : NULL;
-        for (size_t i = 0; i < 3; i++)
-                c->fds[i] = sd_varlink_take_fd(link, i);
-        c->done = true;
-        return 0;
-}
-
-static void run(uint64_t usec) {
-        uint64_t end = now_usec(CLOCK_MONOTONIC) + usec;
-
-        for (uint64_t now; (now = now_usec(CLOCK_MONOTONIC)) < end;)
-                assert_ok(sd_event_run(manager->event, end - now));
-}
-
-static void call(struct call *c, const char *path, const char *method, const char *parameters, int fd) {
-        _cleanup_(sd_json_variant_unrefp) sd_json_variant *v = NULL;
-        sd_varlink *link = NULL;
-
-        *c = (struct call) { .fds = { -EBADF, -EBADF, -EBADF } };
-        assert_ok(sd_json_parse(parameters, 0, &v, NULL, NULL));
-        assert_ok(sd_varlink_connect_address(&link, path));
-        assert_ok(sd_varlink_set_allow_fd_passing_input(link, true));
-        assert_ok(sd_varlink_set_allow_fd_passing_output(link, true));
-        sd_varlink_set_userdata(link, c);
-        assert_ok(sd_varlink_bind_reply(link, on_reply));
-        assert_ok(sd_varlink_attach_event(link, manager->event, SD_EVENT_PRIORITY_NORMAL));
-        if (fd >= 0)
-                assert_ok(sd_varlink_push_fd(link, fd));
-        assert_ok(sd_varlink_invoke(link, method, v));
-        for (int i = 0; i < 1500 && !c->done; i++)
-                run(20 * USEC_PER_MSEC);
-        assert_true(c->done);
-        sd_varlink_close_unref(link);
-}
-
+/* error: or NULL, for success */
 static void expect(struct call *c, const char *error) {
         if (!streq(strempty(c->error), strempty(error))) {
                 _cleanup_free_ char *text = NULL;
@@ -182,7 +106,7 @@ static void arm(struct call *c, uint64_t memory, unsigned vcpus) {
         assert_ok(fd);
         snprintf(text, sizeof(text), "{\"name\":\"web\",\"uuid\":\"" UUID "\",\"memory\":%llu,\"vcpus\":%u,\"image\":\"/web.kci\",\"imageFileDescriptor\":0}",
                  (unsigned long long) memory, vcpus);
-        call(c, manager_path, METHOD_ARM_DOMAIN, text, fd);
+        call_text(c, manager_path, METHOD_ARM_DOMAIN, text, fd);
 }
 
 static void arm_good(void) {
@@ -194,7 +118,7 @@ static void arm_good(void) {
 }
 
 static void claim(struct call *c) {
-        call(c, launch_path, METHOD_CLAIM, "{\"uuid\":\"" UUID "\"}", -EBADF);
+        call_text(c, launch_path, METHOD_CLAIM, "{\"uuid\":\"" UUID "\"}", -EBADF);
 }
 
 static void expect_claim(const char *error) {
@@ -208,7 +132,7 @@ static void expect_claim(const char *error) {
 static void disarm(void) {
         struct call c;
 
-        call(&c, manager_path, METHOD_DISARM_DOMAIN, "{\"uuid\":\"" UUID "\"}", -EBADF);
+        call_text(&c, manager_path, METHOD_DISARM_DOMAIN, "{\"uuid\":\"" UUID "\"}", -EBADF);
         expect(&c, NULL);
         call_done(&c);
 }
@@ -236,22 +160,22 @@ static void test_life(void **state _unused_) {
         expect(&c, ERROR_GUEST_EXISTS);
         call_done(&c);
         for (int i = 0; i < 500 && manager->domains[0]->state.status != GUEST_RUNNING; i++)
-                run(20 * USEC_PER_MSEC);
-        call(&c, manager_path, METHOD_DESCRIBE, "{\"name\":\"web\"}", -EBADF);
+                run_until(NULL, 20);
+        call_text(&c, manager_path, METHOD_DESCRIBE, "{\"name\":\"web\"}", -EBADF);
         expect(&c, NULL);
         assert_string_equal(sd_json_variant_string(sd_json_variant_by_key(sd_json_variant_by_key(c.reply, "guest"), "manager")), "libvirt");
         assert_string_equal(sd_json_variant_string(sd_json_variant_by_key(sd_json_variant_by_key(c.reply, "runtime"), "unit")), "machine-qemu\\x2d3\\x2dweb.scope");
         call_done(&c);
-        call(&c, manager_path, METHOD_LIST, "{}", -EBADF);
+        call_text(&c, manager_path, METHOD_LIST, "{}", -EBADF);
         assert_int_equal(sd_json_variant_elements(sd_json_variant_by_key(c.reply, "guests")), 1);
         call_done(&c);
-        call(&c, manager_path, METHOD_STOP, "{\"name\":\"web\"}", -EBADF);
+        call_text(&c, manager_path, METHOD_STOP, "{\"name\":\"web\"}", -EBADF);
         expect(&c, ERROR_MANAGED_BY_LIBVIRT);
         call_done(&c);
-        call(&c, manager_path, METHOD_CONSOLE, "{\"name\":\"" UUID "\"}", -EBADF);
+        call_text(&c, manager_path, METHOD_CONSOLE, "{\"name\":\"" UUID "\"}", -EBADF);
         expect(&c, ERROR_MANAGED_BY_LIBVIRT);
         call_done(&c);
-        call(&c, manager_path, METHOD_AGENT_PORT, "{\"name\":\"web\"}", -EBADF);
+        call_text(&c, manager_path, METHOD_AGENT_PORT, "{\"name\":\"web\"}", -EBADF);
         expect(&c, NULL);
         call_done(&c);
         call_done(&claimed);
@@ -265,12 +189,8 @@ static void test_restart(void **state _unused_) {
         claim(&claimed);
         expect(&claimed, NULL);
         fd = dup(manager->domains[0]->launch_fd);
-        manager = manager_free(manager);
-        assert_ok(manager_new(&fake_ops, NULL, dir, &manager));
-        assert_ok(manager_add_stored_fd(manager, "domain-" UUID, fd));
-        assert_ok(sd_varlink_server_listen_address(manager->server, manager_path, 0600));
-        assert_ok(sd_varlink_server_listen_address(manager->launch_server, launch_path, 0600));
-        assert_ok(manager_load(manager));
+        manager_stop();
+        manager_start_with("domain-" UUID, fd);
         assert_int_equal(manager->n_domains, 1);
         assert_true(manager->domains[0]->launch_fd >= 0);
         expect_claim(ERROR_ALREADY_CLAIMED);
@@ -278,7 +198,7 @@ static void test_restart(void **state _unused_) {
         /* QEMU ends: its sockets go with it. */
         call_done(&claimed);
         for (int i = 0; i < 500 && guest_status_is_alive(manager->domains[0]->state.status); i++)
-                run(20 * USEC_PER_MSEC);
+                run_until(NULL, 20);
         assert_int_equal(manager->domains[0]->state.status, GUEST_EXITED);
         expect_claim(ERROR_NOT_ARMED);
         disarm();
@@ -287,8 +207,8 @@ static void test_restart(void **state _unused_) {
 
 static void test_armed_is_lost_with_the_daemon(void **state _unused_) {
         arm_good();
-        manager = manager_free(manager);
-        start_manager();
+        manager_stop();
+        manager_start();
         assert_int_equal(manager->n_domains, 0);
         expect_claim(ERROR_NOT_ARMED);
 }
@@ -320,11 +240,11 @@ static void test_refusals(void **state _unused_) {
         expect(&c, ERROR_LAUNCH_FAILED);
         call_done(&c);
         fake.config_error = 0;
-        call(&c, launch_path, METHOD_CLAIM, "{\"uuid\":\"x\"}", -EBADF);
+        call_text(&c, launch_path, METHOD_CLAIM, "{\"uuid\":\"x\"}", -EBADF);
         expect(&c, SD_VARLINK_ERROR_INVALID_PARAMETER);
         call_done(&c);
         /* Nobody manages anything by this socket. */
-        call(&c, launch_path, METHOD_LIST, "{}", -EBADF);
+        call_text(&c, launch_path, METHOD_LIST, "{}", -EBADF);
         assert_non_null(c.error);
         call_done(&c);
         assert_int_equal(manager->n_domains, 0);
@@ -337,7 +257,7 @@ static void test_launch_error(void **state _unused_) {
         arm_good();
         expect_claim(NULL); /* and QEMU is gone: its sockets are closed */
         for (int i = 0; i < 500 && manager->domains[0]->state.status != GUEST_FAILED; i++)
-                run(20 * USEC_PER_MSEC);
+                run_until(NULL, 20);
         assert_int_equal(manager->domains[0]->state.status, GUEST_FAILED);
         assert_non_null(strstr(manager->domains[0]->state.reason, "not sealed for this machine"));
         assert_int_equal(manager->failures[FAILURE_SEAL], 1);
@@ -345,6 +265,24 @@ static void test_launch_error(void **state _unused_) {
         assert_int_equal(manager->n_domains, 1);
         arm_good();
         assert_int_equal(manager->n_domains, 1);
+}
+
+/* A realm that the core gives up later on was a launch that went well. */
+static void test_error_after_the_launch(void **state _unused_) {
+        struct call claimed;
+
+        arm_good();
+        claim(&claimed);
+        expect(&claimed, NULL);
+        for (int i = 0; i < 500 && manager->domains[0]->state.status != GUEST_RUNNING; i++)
+                run_until(NULL, 20);
+        fake.launch_error = -EIO;
+        call_done(&claimed); /* QEMU ends */
+        for (int i = 0; i < 500 && manager->domains[0]->state.status != GUEST_FAILED; i++)
+                run_until(NULL, 20);
+        assert_int_equal(manager->domains[0]->state.status, GUEST_FAILED);
+        for (size_t i = 0; i < _FAILURE_CLASS_MAX; i++)
+                assert_int_equal(manager->failures[i], 0);
 }
 
 static void test_disarm(void **state _unused_) {
@@ -365,7 +303,7 @@ static void test_disarm(void **state _unused_) {
         disarm();
         assert_int_equal(manager->n_domains, 1);
         assert_int_equal(manager->domains[0]->state.status, GUEST_FAILED);
-        call(&c, manager_path, METHOD_STOP, "{\"name\":\"web\"}", -EBADF);
+        call_text(&c, manager_path, METHOD_STOP, "{\"name\":\"web\"}", -EBADF);
         expect(&c, NULL);
         call_done(&c);
         assert_int_equal(manager->n_domains, 0);
@@ -375,25 +313,15 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_peer),
                 cmocka_unit_test(test_machine_name),
-                cmocka_unit_test_setup_teardown(test_life, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_armed_is_lost_with_the_daemon, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_not_the_domain, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_launch_error, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_disarm, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_life, setup_domain, teardown),
+                cmocka_unit_test_setup_teardown(test_restart, setup_domain, teardown),
+                cmocka_unit_test_setup_teardown(test_armed_is_lost_with_the_daemon, setup_domain, teardown),
+                cmocka_unit_test_setup_teardown(test_not_the_domain, setup_domain, teardown),
+                cmocka_unit_test_setup_teardown(test_refusals, setup_domain, teardown),
+                cmocka_unit_test_setup_teardown(test_launch_error, setup_domain, teardown),
+                cmocka_unit_test_setup_teardown(test_error_after_the_launch, setup_domain, teardown),
+                cmocka_unit_test_setup_teardown(test_disarm, setup_domain, teardown),
         };
-        char *remove = NULL;
-        int r;
 
-        if (!mkdtemp(dir) || asprintf(&manager_path, "%s/manager", dir) < 0 || asprintf(&launch_path, "%s/launch", dir) < 0 ||
-            asprintf(&remove, "rm -rf %s", dir) < 0)
-                return 1;
-        r = cmocka_run_group_tests(tests, NULL, NULL);
-        if (system(remove) != 0)
-                r = 1;
-        free(remove);
-        free(manager_path);
-        free(launch_path);
-        return r;
+        return unless_root() ?: cmocka_run_group_tests_name("domain", tests, group_setup, group_teardown);
 }
