@@ -59,25 +59,32 @@ static void help(FILE *f) {
                 "See kcorectl(1).\n");
 }
 
+int common_option(int c, const char *verb, const char *usage) {
+        switch (c) {
+        case 'j':
+                context.json = true;
+                return -1;
+        case 'h':
+                fputs(usage, stdout);
+                return EXIT_OK;
+        default:
+                return usage_error(verb, "wrong option");
+        }
+}
+
 int parse_simple(int argc, char **argv, const char *usage, int min_args, int max_args) {
         static const struct option options[] = {
                 { "json", no_argument, NULL, 'j' },
                 { "help", no_argument, NULL, 'h' },
                 {}
         };
-        int c;
+        int c, r;
 
-        while ((c = getopt_long(argc, argv, "jh", options, NULL)) >= 0)
-                switch (c) {
-                case 'j':
-                        context.json = true;
-                        break;
-                case 'h':
-                        fputs(usage, stdout);
-                        return EXIT_OK;
-                default:
-                        return usage_error(argv[0], "wrong option");
-                }
+        while ((c = getopt_long(argc, argv, "jh", options, NULL)) >= 0) {
+                r = common_option(c, argv[0], usage);
+                if (r >= 0)
+                        return r;
+        }
         if (argc - optind < min_args)
                 return usage_error(argv[0], "%s needs the name of a guest", argv[0]);
         if (argc - optind > max_args)

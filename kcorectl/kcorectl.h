@@ -52,6 +52,9 @@ int verb_verify(int argc, char **argv);
 /* getopt_long() for verbs that have no options but --json and --help. Returns < 0 to go on (optind is the
  * first argument), or an exit code. */
 int parse_simple(int argc, char **argv, const char *usage, int min_args, int max_args);
+/* What every verb does with --json, --help and an option that it does not know. Returns the same as
+ * parse_simple(). */
+int common_option(int c, const char *verb, const char *usage);
 /* The one-line hint after a usage error; returns EXIT_USAGE. */
 int usage_error(const char *verb, const char *format, ...) _printf_(2, 3);
 

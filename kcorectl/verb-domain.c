@@ -201,7 +201,7 @@ static int parse(int argc, char **argv, const char *usage, bool define, struct a
                 { "help", no_argument, NULL, 'h' },
                 {}
         };
-        int c;
+        int c, r;
 
         while ((c = getopt_long(argc, argv, "i:o:jh", options, NULL)) >= 0)
                 switch (c) {
@@ -214,14 +214,10 @@ static int parse(int argc, char **argv, const char *usage, bool define, struct a
                 case OPT_CONNECT:
                         a->connect = optarg;
                         break;
-                case 'j':
-                        context.json = true;
-                        break;
-                case 'h':
-                        fputs(usage, stdout);
-                        return EXIT_OK;
                 default:
-                        return usage_error(argv[0], "wrong option");
+                        r = common_option(c, argv[0], usage);
+                        if (r >= 0)
+                                return r;
                 }
         if (argc - optind != 1)
                 return usage_error(argv[0], "%s needs one file with the XML of a domain", argv[0]);

@@ -119,7 +119,7 @@ static int parse(int argc, char **argv, struct arguments *a) {
         };
         struct guest_config *g = &a->config;
         uint64_t n;
-        int c, r = 0;
+        int c, code, r = 0;
 
         while (r == 0 && (c = getopt_long(argc, argv, "k:i:a:d:m:c:n:p:jh", options, NULL)) >= 0) {
                 a->shaped |= c == 'k' || c == 'i' || c == 'a' || c == 'm' || c == 'c' || c == OPT_EARLY;
@@ -169,14 +169,10 @@ static int parse(int argc, char **argv, struct arguments *a) {
                 case OPT_WAIT:
                         a->wait = true;
                         break;
-                case 'j':
-                        context.json = true;
-                        break;
-                case 'h':
-                        fputs(usage, stdout);
-                        return EXIT_OK;
                 default:
-                        return usage_error("launch", "wrong option");
+                        code = common_option(c, "launch", usage);
+                        if (code >= 0)
+                                return code;
                 }
         }
         if (r != 0)

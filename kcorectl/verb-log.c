@@ -149,14 +149,10 @@ int verb_log(int argc, char **argv) {
                 case 'f':
                         follow = true;
                         break;
-                case 'j':
-                        context.json = true;
-                        break;
-                case 'h':
-                        fputs(usage, stdout);
-                        return EXIT_OK;
                 default:
-                        return usage_error("log", "wrong option");
+                        r = common_option(c, "log", usage);
+                        if (r >= 0)
+                                return r;
                 }
         if (argc - optind > 1)
                 return usage_error("log", "log takes one guest");

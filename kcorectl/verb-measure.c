@@ -370,7 +370,7 @@ int verb_measure(int argc, char **argv) {
                 },
         };
         uint64_t n;
-        int c;
+        int c, r;
 
         while ((c = getopt_long(argc, argv, "o:k:i:a:m:c:p:jh", options, NULL)) >= 0) {
                 a.explicit |= c != 'o' && c != 'p' && c != OPT_KCORE && c != 'j';
@@ -410,14 +410,10 @@ int verb_measure(int argc, char **argv) {
                 case OPT_KCORE:
                         a.kcore = optarg;
                         break;
-                case 'j':
-                        context.json = true;
-                        break;
-                case 'h':
-                        fputs(usage, stdout);
-                        return EXIT_OK;
                 default:
-                        return usage_error("measure", "wrong option");
+                        r = common_option(c, "measure", usage);
+                        if (r >= 0)
+                                return r;
                 }
         }
         if (argc - optind > 1)

@@ -213,14 +213,10 @@ int verb_metrics(int argc, char **argv) {
                 case OPT_HTTP:
                         http = true;
                         break;
-                case 'j':
-                        context.json = true;
-                        break;
-                case 'h':
-                        fputs(usage, stdout);
-                        return EXIT_OK;
                 default:
-                        return usage_error("metrics", "wrong option");
+                        r = common_option(c, "metrics", usage);
+                        if (r >= 0)
+                                return r;
                 }
         if (optind < argc)
                 return usage_error("metrics", "metrics: too many arguments");

@@ -91,14 +91,10 @@ int verb_platform(int argc, char **argv) {
                 case 'o':
                         output = optarg;
                         break;
-                case 'j':
-                        context.json = true;
-                        break;
-                case 'h':
-                        fputs(usage, stdout);
-                        return EXIT_OK;
                 default:
-                        return usage_error(argv[0], "wrong option");
+                        r = common_option(c, argv[0], usage);
+                        if (r >= 0)
+                                return r;
                 }
         if (optind < argc)
                 return usage_error(argv[0], "platform: too many arguments");

@@ -66,14 +66,10 @@ int verb_stop(int argc, char **argv) {
                         if (parse_unsigned(optarg, 3600, &seconds) < 0)
                                 return usage_error("stop", "--timeout takes seconds, up to 3600");
                         break;
-                case 'j':
-                        context.json = true;
-                        break;
-                case 'h':
-                        fputs(usage, stdout);
-                        return EXIT_OK;
                 default:
-                        return usage_error("stop", "wrong option");
+                        r = common_option(c, "stop", usage);
+                        if (r >= 0)
+                                return r;
                 }
         if (optind >= argc)
                 return usage_error("stop", "stop needs the name of a guest");

@@ -136,14 +136,10 @@ int verb_top(int argc, char **argv) {
                         if (parse_unsigned(optarg, UINT32_MAX, &iterations) < 0 || iterations == 0)
                                 return usage_error("top", "a number of intervals is 1 or more");
                         break;
-                case 'j':
-                        context.json = true;
-                        break;
-                case 'h':
-                        fputs(usage, stdout);
-                        return EXIT_OK;
                 default:
-                        return usage_error("top", "wrong option");
+                        r = common_option(c, "top", usage);
+                        if (r >= 0)
+                                return r;
                 }
         if (optind < argc)
                 return usage_error("top", "top: too many arguments");

@@ -187,6 +187,18 @@ static const sd_json_dispatch_field name_table[] = {
         {}
 };
 
+/* Answers with a descriptor, which it takes. */
+static int reply_fd(sd_varlink *link, const char *key, int fd) {
+        int r;
+
+        r = sd_varlink_push_fd(link, fd);
+        if (r < 0) {
+                safe_close(fd);
+                return r;
+        }
+        return sd_varlink_replybo(link, SD_JSON_BUILD_PAIR(key, SD_JSON_BUILD_INTEGER(r)));
+}
+
 /* --- methods --- */
 
 struct launch_parameters {
@@ -339,12 +351,7 @@ static int method_console(sd_varlink *link, sd_json_variant *parameters, sd_varl
                 return sd_varlink_errorbo(link, ERROR_BUSY, SD_JSON_BUILD_PAIR_STRING("name", p.name));
         if (fd < 0)
                 return fd;
-        r = sd_varlink_push_fd(link, fd);
-        if (r < 0) {
-                safe_close(fd);
-                return r;
-        }
-        return sd_varlink_replybo(link, SD_JSON_BUILD_PAIR_INTEGER("consoleFileDescriptor", r));
+        return reply_fd(link, "consoleFileDescriptor", fd);
 }
 
 /* The daemon only opens the door: what client and agent say to each other it never sees. */
@@ -372,12 +379,7 @@ static int method_agent_port(sd_varlink *link, sd_json_variant *parameters, sd_v
                 return sd_varlink_errorbo(link, ERROR_BUSY, SD_JSON_BUILD_PAIR_STRING("name", p.name));
         if (fd < 0)
                 return fd;
-        r = sd_varlink_push_fd(link, fd);
-        if (r < 0) {
-                safe_close(fd);
-                return r;
-        }
-        return sd_varlink_replybo(link, SD_JSON_BUILD_PAIR_INTEGER("agentFileDescriptor", r));
+        return reply_fd(link, "agentFileDescriptor", fd);
 }
 
 static int method_console_log(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags _unused_, void *userdata _unused_) {
@@ -399,12 +401,7 @@ static int method_console_log(sd_varlink *link, sd_json_variant *parameters, sd_
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_CREAT, 0600);
         if (fd < 0)
                 return -errno;
-        r = sd_varlink_push_fd(link, fd);
-        if (r < 0) {
-                safe_close(fd);
-                return r;
-        }
-        return sd_varlink_replybo(link, SD_JSON_BUILD_PAIR_INTEGER("logFileDescriptor", r));
+        return reply_fd(link, "logFileDescriptor", fd);
 }
 
 static int method_stop(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags _unused_, void *userdata _unused_) {
