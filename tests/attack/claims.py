@@ -15,7 +15,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent.parent / "emu")]
 import attacks  # noqa: E402
 
-# What is tried -> attacks of attacks.py; "vmm:NAME": attempts of test_vmm.py.
+# What is tried -> attacks of attacks/; "vmm:NAME": attempts of test_vmm.py.
 TRIED = {
     "host user space reads, writes and executes realm memory through a mapping":
         "user_space_reads_realm_memory user_space_writes_realm_memory user_space_executes_realm_memory "
@@ -77,9 +77,9 @@ BAD_INPUT = {
     "a VMM: /dev/kcore and KVM in the wrong order, with wrong arguments":
         "tests/emu/test_realm.py::test_scenario",
     "a client of kcoresd: no JSON, wrong JSON, wrong descriptors, too much of anything":
-        "kcoresd/tests/test-manager.c::test_not_json kcoresd/tests/test-manager.c::test_wrong_parameters "
-        "kcoresd/tests/test-manager.c::test_bad_descriptors kcoresd/tests/test-manager.c::test_oversized_message "
-        "kcoresd/tests/test-manager.c::test_payload_too_big",
+        "kcoresd/tests/test-manager-input.c::test_not_json kcoresd/tests/test-manager-input.c::test_wrong_parameters "
+        "kcoresd/tests/test-manager-input.c::test_bad_descriptors kcoresd/tests/test-manager-input.c::test_oversized_message "
+        "kcoresd/tests/test-manager-input.c::test_payload_too_big",
     "QEMU that talks nonsense, or ends":
         "kcoresd/tests/test-manager.c::test_nonsense_qemu kcoresd/tests/test-manager.c::test_qemu_fails",
     "a command line":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each attack of attacks.py is refused by KCore; and it succeeds against a KCore that lacks the
+"""Each attack of attacks/ is refused by KCore; and it succeeds against a KCore that lacks the
 protection it runs against, so that the refusal means something."""
 
 import re
