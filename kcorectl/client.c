@@ -86,7 +86,8 @@ int client_report(const char *error_id, sd_json_variant *p) {
                 return report_error(EXIT_PERMISSION, "PermissionDenied", "Run as root, or as a member of the group kcore.",
                                     "you may not talk to kcoresd");
         if (streq(error_id, SD_VARLINK_ERROR_DISCONNECTED))
-                return report_error(EXIT_FAILED, "Disconnected", NULL, "kcoresd closed the connection");
+                return report_error(EXIT_FAILED, "Disconnected", "If it was restarted, kcorectl list tells what became of it.",
+                                    "kcoresd closed the connection");
         if (streq(error_id, SD_VARLINK_ERROR_TIMEOUT))
                 return report_error(EXIT_FAILED, "TimedOut", NULL, "kcoresd does not answer");
         if (streq(error_id, SD_VARLINK_ERROR_METHOD_NOT_FOUND) || streq(error_id, SD_VARLINK_ERROR_INTERFACE_NOT_FOUND))

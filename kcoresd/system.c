@@ -124,6 +124,8 @@ static int append_properties(sd_bus_message *m, const struct unit_request *q) {
         r = sd_bus_message_append(m, "(sv)", "Description", "s", q->description);
         r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "Type", "s", "exec");
         r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "Slice", "s", "kcore.slice");
+        /* When the machine goes down, that unit goes first, and stops guests as they should be. */
+        r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "Before", "as", 1, "kcore-guests.service");
         r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "User", "s", "kcore-qemu");
         r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "Group", "s", "kcore-qemu");
         r = r < 0 ? r : sd_bus_message_append(m, "(sv)", "SupplementaryGroups", "as", 1, "kvm");

@@ -69,7 +69,7 @@ class WithoutDaemon(unittest.TestCase):
 
     def test_usage_errors(self):
         for args in ([], ["frob"], ["--frob"], ["list", "x"], ["list", "--frob"], ["show"], ["show", "a", "b"],
-                     ["console"], ["stop"], ["stop", "--timeout", "x", "a"], ["stop", "--timeout", "99999", "a"],
+                     ["console"], ["stop"], ["stop", "--timeout", "x", "a"], ["stop", "--timeout", "99999", "a"], ["stop", "--all", "a"],
                      ["log", "a", "b"], ["launch"], ["launch", "-k", "x", "y"], ["launch", "x", "y"], ["launch", "x", "-m", "1G"], ["launch", "x", "-a", "q"], ["launch", "-k", "x", "-m", "much"],
                      ["launch", "-k", "x", "-c", "-1"], ["launch", "-k", "x", "-n", "bridge"],
                      ["launch", "-k", "x", "-n", "tap"], ["launch", "-k", "x", "-p", "80"],
@@ -152,6 +152,13 @@ class WithDaemon(unittest.TestCase):
         r = self.ctl("list")
         self.assertEqual((r.returncode, r.stdout), (0, "No guests.\n"))
         self.assertEqual(json.loads(self.ctl("list", "--json").stdout), {"guests": []})
+
+    def test_stop_of_several_and_of_all(self):
+        r = self.ctl("stop", "x", "y", *(f"z{i}" for i in range(40)))
+        self.assertEqual(r.returncode, 6)
+        self.assertEqual(r.stderr.count("there is no guest"), 42)
+        r = self.ctl("stop", "--all")
+        self.assertEqual((r.returncode, r.stdout, r.stderr), (0, "", ""))
 
     def test_no_such_guest(self):
         for args in (["show", "x"], ["stop", "x"], ["console", "x"], ["log", "x"], ["show", "../x"], ["stop", "x" * 5000]):

@@ -58,7 +58,7 @@ _kcorectl() {
         fi
         ;;
     show | console) words="--json --help"; [[ $cur == -* ]] || words=$(_kcorectl_guests) ;;
-    stop) words='--force --timeout --json --help'; [[ $cur == -* ]] || words=$(_kcorectl_guests) ;;
+    stop) words='--all --force --timeout --json --help'; [[ $cur == -* ]] || words=$(_kcorectl_guests) ;;
     log) words='--follow --json --help'; [[ $cur == -* ]] || words=$(_kcorectl_guests) ;;
     image)
         case $sub in

@@ -61,7 +61,7 @@ _kcorectl() {
         metrics) _arguments $common '--http[answer one HTTP request on standard input]' ;;
         show | console) _arguments $common '1:guest:_kcorectl_guests' ;;
         stop)
-            _arguments $common '(-f --force)'{-f,--force}'[end it at once]' \
+            _arguments $common '(-a --all)'{-a,--all}'[all guests that run]' '(-f --force)'{-f,--force}'[end it at once]' \
                 '(-t --timeout)'{-t,--timeout}'[how long to wait]:seconds:' '*:guest:_kcorectl_guests'
             ;;
         log) _arguments $common '(-f --follow)'{-f,--follow}'[go on as more comes in]' '1:guest:_kcorectl_guests' ;;
