@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/tenant.md, word for word: its commands run in its order, on this machine and on the emulated server, with the
-encrypted Debian image. Of the documents, only the prompts say where a command runs."""
+"""docs/tenant.md and docs/operator.md, word for word: their commands run in their order, on this machine and on the
+emulated server. Of the documents, only the prompts say where a command runs."""
 
 import hashlib
 import os
@@ -13,8 +13,8 @@ import cbor2
 import pytest
 
 import rom
-from guestlib import Console, kserv
-from test_broker import server  # noqa: F401  (a server with the encrypted image's disk)
+from guestlib import Console, kserv, memory_in_use, tiny_image
+from test_broker import server as disk_server  # noqa: F401  (with the encrypted image's disk)
 from test_disk import IMAGE, cpio
 
 DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
@@ -51,13 +51,14 @@ class Tenant:
         return out
 
 
-def root_of(server):  # noqa: F811
+def root_of(server):
     """What the machine's maker says of it."""
     secret = pathlib.Path(server.path("machine-secret")).read_bytes()
     return hashlib.sha256(cbor2.dumps(rom.cose_key(rom.ed25519(secret, b"", b"uds key pair")))).hexdigest()
 
 
-def test_tenant(server, tmp_path):  # noqa: F811
+def test_tenant(disk_server, tmp_path):  # noqa: F811
+    server = disk_server
     initrd = (IMAGE / "initrd.img").read_bytes()
     (tmp_path / "vmlinuz").symlink_to(IMAGE / "Image")
     (tmp_path / "initrd.img").write_bytes(initrd + bytes(-len(initrd) % 4) + cpio({"etc/kcore/disk.key": (IMAGE / "disk.key").read_bytes()}))
@@ -88,3 +89,23 @@ def test_tenant(server, tmp_path):  # noqa: F811
         server.run("kcorectl stop --force web; rm -rf /run/operator", check=False)
     assert "The token is accepted." in said[-1]
     assert sum(command.startswith("kcorectl") for _, command in commands("tenant.md")) == len(said) - 1 == 10
+
+
+def test_operator(server, tmp_path):
+    """The guest is a few instructions that wait for ever: it has no power button."""
+    (tmp_path / "Image").write_bytes(tiny_image())
+    subprocess.run([f"{TOOLS}/kcorectl", "image", "build", "-o", tmp_path / "web.kci", "--name", "web", "--kernel",
+                    tmp_path / "Image", "--memory", "64M"], check=True, capture_output=True)
+    before = memory_in_use(server)
+    server.run("mkdir /run/operator")
+    server.put(tmp_path / "web.kci", "/run/operator/web.kci")
+    ran = commands("operator.md")
+    try:
+        said = [server.run(f"cd /run/operator && {command}").stdout for prompt, command in ran]
+    finally:
+        server.run("kcorectl stop --force --all; systemctl disable --now kcore-metrics.socket; rm -r /run/operator", check=False)
+    said = dict(zip((command for _, command in ran), said))
+    assert len(said) == 14
+    assert "running" in said["kcorectl list"] and "web" in said["kcorectl top --iterations 1 --delay 1"]
+    assert said["kcorectl stop web --timeout 5"] == "Stopped web by force: it did not power off in time.\n"
+    assert memory_in_use(server) == before
