@@ -90,6 +90,12 @@ ui_interrupted() {
     trap '' INT TERM
     if [ -n "$ui_step_pid" ]; then
         kill -TERM -- "-$ui_step_pid" 2>/dev/null
+        for _ in {1..50}; do
+            kill -0 -- "-$ui_step_pid" 2>/dev/null || break
+            sleep 0.1
+        done
+        # Nothing else ends a PID namespace: its first process does not hear SIGTERM.
+        kill -KILL -- "-$ui_step_pid" 2>/dev/null
         wait "$ui_step_pid" 2>/dev/null
     fi
     $ui_tty && printf '\r\e[K'

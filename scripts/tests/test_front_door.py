@@ -241,6 +241,26 @@ def test_interrupt_ends_the_step(tmp_path):
     assert "interrupted" in stderr and "not reached" not in stdout
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make a PID namespace")
+def test_interrupt_ends_a_namespace(tmp_path):
+    """As in_toolbox_alone() makes one, for levels that start servers."""
+    mark = tmp_path / "mark"
+    script = (f"kcore_src={SOURCE} kcore_cache=/x; . {SCRIPTS}/ui.sh; ui_init; ui_steps {tmp_path}/log 1\n"
+              f"f() {{ unshare --pid --fork --kill-child bash -c 'touch {mark}; timeout 600 tail -f {mark} & wait'; }}; step S f")
+    process = subprocess.Popen(["bash", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not mark.exists():
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    for _ in range(50):
+        left = subprocess.run(["pgrep", "-f", f"tail -f {mark}"], capture_output=True, text=True).stdout
+        if not left:
+            break
+        time.sleep(0.1)
+    assert not left
+
+
 # --- tally ------------------------------------------------------------------
 
 def tally(directory, levels, **files):
