@@ -60,7 +60,10 @@ took["attest"] = took["launch"]
 for point in range(points):
     during = ("launch", "run", "attest", "stop")[point % 4]
     pid = daemon()
-    if during != "launch":
+    alive = (v := victim()) and v["status"] == "running"
+    if during == "launch" and v:
+        timed(STOP)
+    elif during != "launch" and not alive:
         timed(LAUNCH)
     command = {"launch": LAUNCH, "run": "kcorectl show --json victim", "stop": STOP,
                "attest": f"kcorectl attest victim --nonce {'5a' * 64} --output /dev/null"}[during]
@@ -76,8 +79,8 @@ for point in range(points):
     print(json.dumps({"point": point, "during": during, "delay": round(delay, 3), "client": client.returncode,
                       "words": (out + err)[-300:], "other": other != pid, "status": state and state["status"],
                       "reason": state and state.get("reason")}), flush=True)
-    if state:
-        timed(STOP)
+if victim():
+    timed(STOP)
 """
 
 
