@@ -82,6 +82,7 @@ class Config:
     mode: str = "kcore"      # "kcore"; "plain": Linux at EL2, no KCore; "el1": Linux at EL1, nothing at EL2;
                              # "uefi": firmware starts what is on the disk
     disk: str = ""           # mode uefi: the disk as it is when the server is new; what it writes is its own
+    forget: bool = False     # mode uefi: what this run writes to the disk is gone when it ends
     acpi: bool = False       # mode uefi: the machine describes itself by ACPI, not by device tree
     firmware: str = "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd"
     cpu: str = "neoverse-n1"
@@ -254,7 +255,7 @@ class Server:
         args += ["-netdev", f"user,id=net0,hostfwd=tcp:127.0.0.1:{c.port}-:22",
                  "-device", f"virtio-net-pci,netdev=net0,romfile=,addr=1,{virtio}"]
         if c.mode == "uefi":
-            args += ["-drive", "file=disk.qcow2,format=qcow2,if=none,id=disk,cache=unsafe",
+            args += ["-drive", "file=disk.qcow2,format=qcow2,if=none,id=disk,cache=unsafe" + (",snapshot=on" if c.forget else ""),
                      "-device", f"virtio-blk-pci,drive=disk,addr=8,bootindex=0,{virtio}"]
         for i, disk in enumerate(disks):
             args += ["-drive", f"file={disk},format=raw,if=none,id=disk{i},snapshot=on,cache=unsafe",
