@@ -1,6 +1,6 @@
 (* SPDX-License-Identifier: Apache-2.0 *)
 (* hyp/core/rsi.c: fetching an attestation token (DEN0137 B5.3.1, B5.3.2). *)
-From kcore Require Export spec.Rsi.
+From kcore Require Export spec.RsiRealm.
 Local Open Scope Z_scope.
 
 Definition TOKEN_NONE := 0.
@@ -27,3 +27,24 @@ Definition token_finished (rec : Z) (s : state) : Z * state :=
     | None => (RSI_ERROR_UNKNOWN, rec_set REC_token_state rec 0 TOKEN_NONE s)
     end
   else (RSI_SUCCESS, s).
+
+(* RSI_ATTESTATION_TOKEN_CONTINUE: the next piece, at most as much as the buffer holds, goes to page pa at x2. *)
+Definition token_left (rec : Z) (s : state) : Z := token_total rec s - rec_get REC_token_done rec 0 s.
+Definition token_piece (rec pa : Z) (s : state) : Z * state :=
+  let n := Z.min (gpr rec 3 s) (token_left rec s) in
+  (n, put_page pa (bytes_put (page (mem s) pa) (gpr rec 2 s) n (token_byte (hw s) (token_of rec s))
+                     (rec_get REC_token_done rec 0 s)) s).
+(* With the last one the token is gone. *)
+Definition token_counted (rec n : Z) (s : state) : state :=
+  let done := rec_get REC_token_done rec 0 s + n in
+  let s1 := rec_set REC_token_done rec 0 done s in
+  if done =? token_total rec s then answered rec RSI_SUCCESS n 0 (rec_set REC_token_state rec 0 TOKEN_NONE s1)
+  else answered rec RSI_INCOMPLETE n 0 s1.
+Definition token_continued (rec : Z) (s : state) : Z * state :=
+  if token_buffer rec s then
+    let (status, s1) := token_finished rec s in
+    if status =? RSI_SUCCESS
+    then with_page rec (gpr rec 1 s)
+           (fun pa => let (n, s2) := token_piece rec pa s1 in (BACK, token_counted rec n s2)) s1
+    else (BACK, answered rec status 0 0 s1)
+  else refused_call rec s.
