@@ -1,9 +1,8 @@
 (* SPDX-License-Identifier: Apache-2.0 *)
 (* hyp/core/rmi.c: KCORE_LOG_READ and KCORE_IDENTITY_READ: text goes to a page of the host, pinned meanwhile. *)
-From kcore Require Export spec.Rmi.
+From kcore Require Export spec.Rmi spec.GranuleRange.
 Local Open Scope Z_scope.
 
-Definition pinnable (ns : Z) (s : state) : bool := claimable GS_NS ns s && (g_refs (granule_at s ns) <? REFS_MAX).
 (* n bytes of a text, from a position on. *)
 Definition page_told (ns n : Z) (f : Z -> Z) (from : Z) (s : state) : state :=
   put_page ns (bytes_put (page (mem s) ns) 0 n f from) s.
