@@ -46,11 +46,17 @@ Definition start_place (s : state) (rd table : Z) : option place :=
 Definition place_of (s : state) (rd table : Z) : option place :=
   match places s !! table with Some p => Some p | None => start_place s rd table end.
 
+(* No leaf of the host's tables is left for the page, in reach of a walk or not. *)
+Definition leaf_at (s : state) (level table pa : Z) : bool :=
+  let d := word (mem s) table (slot_of level pa) in is_valid d && negb (is_table level d).
+Definition unmapped (s : state) (pa : Z) : bool :=
+  negb (leaf_at s 2 (host_table (hw s) 2 pa) pa) && negb (leaf_at s 3 (host_table (hw s) 3 pa) pa).
+
 (* granule_set: a page leaves the host, or a realm, only when nobody else can reach it, and it is nobody's, or
    the host's, only when it is zero. A table has a place, and a start table says nothing yet. *)
 Definition may_set (pa st owner : Z) (s : state) : bool :=
   in_hand pa s &&
-  (if g_state (granule_at s pa) =? GS_NS then (st =? GS_NS) || (unreachable s pa && (g_refs (granule_at s pa) =? 0))
+  (if g_state (granule_at s pa) =? GS_NS then (st =? GS_NS) || (unreachable s pa && (g_refs (granule_at s pa) =? 0) && unmapped s pa)
    else true) &&
   (if (st =? GS_NS) || (st =? GS_DELEGATED) then is_zero pa s && no_realm_reaches s pa else true) &&
   (if st =? GS_RTT then
@@ -97,6 +103,8 @@ Definition hosts_or_device (s : state) (pa : Z) : bool :=
   match gran s !! pa with Some g => g_state g =? GS_NS | None => true end.
 Definition granules_2m : list Z := map Z.of_nat (seq 0 512).
 
+Definition points_to (d t : Z) : bool := negb (t =? 0) && (d =? Z.lor t S2_TABLE).
+
 (* A valid descriptor that a host table may hold: a leaf maps an address to itself, and only the host's
    granules or what is not DRAM; a table entry points to the one table for its addresses. *)
 Definition host_desc_ok (s : state) (r : role) (i d : Z) : bool :=
@@ -105,11 +113,11 @@ Definition host_desc_ok (s : state) (r : role) (i d : Z) : bool :=
       let ipa := base + i * 4096 in (out_addr d =? ipa) && hosts_or_device s ipa
   | Role (Some a) 2 base =>
       let ipa := base + i * 0x200000 in
-      if is_table 2 d then out_addr d =? host_table (hw s) 3 ipa
+      if is_table 2 d then points_to d (host_table (hw s) 3 ipa)
       else (out_addr d =? ipa) && agent_eqb a Cpu && forallb (fun g => hosts_or_device s (ipa + g * 4096)) granules_2m
   | Role (Some a) 1 base =>
       let ipa := base + i * 0x40000000 in
-      is_table 1 d && (out_addr d =? match a with Cpu => host_table (hw s) 2 ipa | Smmu => smmu_table (hw s) 2 ipa end)
+      is_table 1 d && points_to d (match a with Cpu => host_table (hw s) 2 ipa | Smmu => smmu_table (hw s) 2 ipa end)
   | _ => false
   end.
 

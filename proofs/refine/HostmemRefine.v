@@ -181,7 +181,9 @@ Proof.
     2:{ eapply host_write_ok; [exact R2|exact Hl|apply slot_in_page| |].
         - fields. apply bbm_make. rewrite word_set_page, word_set_same by done. reflexivity.
         - intros _. unfold host_desc_ok. rewrite (entry2_base _ _ Eb). fields. rewrite B3.
-          change (Z.lor t3 3) with (table_desc t3). rewrite IT, OT by lia. apply Z.eqb_refl. }
+          change (Z.lor t3 3) with (table_desc t3). rewrite IT by lia.
+          unfold points_to. change (Z.lor t3 S2_TABLE) with (table_desc t3). rewrite Z.eqb_refl.
+          by rewrite (proj2 (Z.eqb_neq t3 0)) by lia. }
     erewrite after_write_invalid; [|exact R2|fields; rewrite word_set_page, word_set_same by done; reflexivity].
     fields. prim. rewrite forget_smmu by done.
     prim; [|exact Hl].
@@ -338,6 +340,23 @@ Proof.
     rewrite !word_set_page by congruence. auto.
 Qed.
 
+Lemma unmapped_no_leaf h g m ho pa t1 t2 t3 s1 s2 base m' x :
+  here h g m ho pa t1 t2 t3 s1 s2 base -> mem_ok m -> g !! pa = Some x -> g_state x <> GS_CORE ->
+  (forall t, t <> pa ->
+    page m' t = page (set_word (set_word m t3 (slot_of 3 pa) 0) t2 (slot_of 2 pa) (table_desc t3)) t) ->
+  word m' t2 (slot_of 2 pa) = table_desc t3 /\ word m' t3 (slot_of 3 pa) = 0.
+Proof.
+  intros H Hm Hx Hs Hp. destruct H as [_ _ _ _ _ _ _ _ _ _ _ _ W2 W3 _ _ _ _ _ _ _ _ _].
+  pose proof (slot_range 2 pa) as L2. pose proof (slot_range 3 pa) as L3.
+  pose proof (not_table _ _ _ _ _ _ W2 Hx Hs) as D2. pose proof (not_table _ _ _ _ _ _ W3 Hx Hs) as D3.
+  destruct W2 as (_ & _ & R2 & _), W3 as (_ & _ & R3 & _).
+  assert (T23 : t2 <> t3) by (intros ->; rewrite R3 in R2; discriminate).
+  unfold word at 1 2. rewrite !Hp by done. split.
+  - by apply word_set_same; [apply set_word_ok|].
+  - change (word (set_word (set_word m t3 (slot_of 3 pa) 0) t2 (slot_of 2 pa) (table_desc t3)) t3 (slot_of 3 pa) = 0).
+    rewrite word_set_page by done. by apply word_set_same.
+Qed.
+
 Lemma claimable_inv st pa s : claimable st pa s = true ->
   exists x, gran s !! pa = Some x /\ g_state x = st /\ holds (LGranule pa) s = false.
 Proof.
@@ -403,6 +422,11 @@ Proof.
     unreachable (State h g m' hl' sh' ot [] ho' vm ck pr rn hp dg rs ld lv vt ct lg pl ca) pa = true).
   { intros m' hl' sh' ho' Hp. destruct (unmapped_unreachable _ _ _ _ _ _ _ _ _ _ _ m' x H Hm Hx Hcore Hp) as [U1 U2].
     unfold unreachable. fields. by rewrite U1, U2. }
+  assert (Hun : forall m' hl' sh' ho', (forall t, t <> pa -> page m' t = page m1 t) ->
+    unmapped (State h g m' hl' sh' ot [] ho' vm ck pr rn hp dg rs ld lv vt ct lg pl ca) pa = true).
+  { intros m' hl' sh' ho' Hp. destruct (unmapped_no_leaf _ _ _ _ _ _ _ _ _ _ _ m' x H Hm Hx Hcore Hp) as [U1 U2].
+    destruct H as [_ _ _ _ _ _ _ _ _ _ _ _ _ (P3 & A3 & _) _ _ _ _ _ _ _ _ _]. destruct (table_desc_ok _ P3 A3) as (_ & I3 & _).
+    unfold unmapped, leaf_at. fields. by rewrite T2, T3, U1, U2, I3, andb_false_r. }
   assert (Hf : forall m' hl' sh' ho', (forall t, t <> pa -> page m' t = page m1 t) ->
     no_realm_reaches (State h g m' hl' sh' ot [] ho' vm ck pr rn hp dg rs ld lv vt ct lg pl ca) pa = true).
   { intros m' hl' sh' ho' Hp. refine (unreached_frame _ _ pa I0 Hfree _ _ _ _); [reflexivity..|].
@@ -415,7 +439,7 @@ Proof.
   2:{ unfold may_zero. rewrite Hu, Hf by done. rewrite !andb_true_r. by_claim Hx. }
   prim.
   2:{ unfold may_set. erewrite granule_at_eq by exact Hx.
-      rewrite Hns, Hr0, Hu, Hf by (intros; by apply page_insert_other).
+      rewrite Hns, Hr0, Hu, Hun, Hf by (intros; by apply page_insert_other).
       replace (in_hand _ _) with true by (symmetry; by_claim Hx).
       unfold is_zero; fields; rewrite page_insert_same. by rewrite bool_decide_eq_true_2. }
   change (1 =? GS_RTT) with false. cbv iota. rewrite delete_notin by exact Hpl.

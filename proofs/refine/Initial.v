@@ -1,8 +1,9 @@
 (* SPDX-License-Identifier: Apache-2.0 *)
-(* A machine as boot leaves it has the invariant: so no theorem that supposes it speaks of nothing. 2 MiB of DRAM at
+(* A machine as boot leaves it has the invariant, and its TLBs, which are empty, are secure: so no theorem that supposes this speaks of nothing. 2 MiB of DRAM at
    1 GiB, of which the first granule is KCore's, the next three are the host's and the others are not memory; the host's tables, for
    CPUs and SMMU, lie below. *)
 From kcore Require Import spec.Inv.
+From kcore Require Import refine.Tlb.
 From Coq Require Import Lia.
 Local Open Scope Z_scope.
 
@@ -179,4 +180,57 @@ Proof.
   - intros rd H. change (rd ∈ (∅ : gset Z)) in H. by apply elem_of_empty in H.
   - intros H. by destruct H.
   - intros H. by destruct H.
+Qed.
+
+(* ---- Isolation ---- *)
+
+Definition tables0 : list (Z * role) :=
+  [(T1, Role (Some Cpu) 1 0); (T2, Role (Some Cpu) 2 BASE); (T3, Role None 3 BASE); (S1, Role (Some Smmu) 1 0);
+   (S2, Role (Some Smmu) 2 BASE)].
+Lemma roles0 t r : role_of initial_hw t = Some r -> In (t, r) tables0.
+Proof.
+  cbv beta iota delta [initial_hw role_of].
+  repeat (match goal with |- context [Z.eqb t ?x] => destruct (Z.eqb_spec t x) as [-> | _] end;
+    [intros [= <-]; unfold tables0; cbn [In]; tauto|]).
+  discriminate.
+Qed.
+
+Lemma floor_idem level x : floor_of level (floor_of level x) = floor_of level x.
+Proof. apply aligned_floor, floor_aligned. Qed.
+
+Ltac tables H := apply roles0 in H; unfold tables0 in H; cbn [In] in H; destruct H as [H | [H | [H | [H | [H | []]]]]].
+
+Lemma wired0 : tables_wired initial_hw.
+Proof.
+  constructor.
+  - intros a level ipa Hl. destruct (page_is_3 _ Hl) as [-> | [-> | ->]]; destruct a;
+      cbv beta iota delta [table_of initial_hw host_table smmu_table]; cbn [Z.eqb Pos.eqb andb];
+      change (1 - 1) with 0; change (2 - 1) with 1; change (3 - 1) with 2; by rewrite floor_idem.
+  - intros a level ipa Hl. destruct (page_is_3 _ Hl) as [-> | [-> | ->]]; destruct a;
+      cbv beta iota delta [table_of initial_hw host_table smmu_table]; cbn [Z.eqb Pos.eqb andb];
+      change (1 - 1) with 0; change (2 - 1) with 1; change (3 - 1) with 2;
+      match goal with |- context [Z.eqb ?x ?y] => destruct (Z.eqb_spec x y) as [E | _] end; try (intros N; by destruct N);
+      intros _; rewrite E; vm_compute; reflexivity.
+  - intros t w level base H. tables H; injection H as <- <- <- <-; (split; [lia|]); (split; [vm_compute; reflexivity|]);
+      (split; [lia || reflexivity | vm_compute; reflexivity]).
+  - intros t r H. tables H; injection H as <- <-; vm_compute; auto.
+Qed.
+
+Lemma descs0 : forallb (fun '(t, r) => forallb (fun i =>
+  negb (is_valid (word mem0 t i)) || host_desc_ok initial r i (word mem0 t i)) granules_2m) tables0 = true.
+Proof. vm_compute. reflexivity. Qed.
+
+Theorem initial_secure : secure initial (fun _ _ _ _ => False).
+Proof.
+  split; [|intros a level base d []].
+  constructor; change (gran initial) with gran0; change (mem initial) with mem0; change (hw initial) with initial_hw.
+  - exact wired0.
+  - intros t r _. apply mem0_words.
+  - intros t r g H Hg. apply gran_state in Hg as (_ & _ & _ & Hp & _). exfalso.
+    tables H; injection H as <- _; unfold BASE, T1, T2, T3, S1, S2 in Hp; lia.
+  - reflexivity.
+  - reflexivity.
+  - intros t w level base i a Ht Hw Hi Hv. apply (hosts_desc_fits initial t w); try assumption; [exact wired0|].
+    pose proof descs0 as D. rewrite forallb_forall in D. specialize (D _ (roles0 _ _ Ht)). cbv beta iota in D.
+    rewrite forallb_forall in D. specialize (D i (proj1 (granules_In i) Hi)). rewrite Hv in D. exact D.
 Qed.
