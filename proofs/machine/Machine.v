@@ -49,14 +49,14 @@ Definition place_of (s : state) (rd table : Z) : option place :=
 (* No leaf of the host's tables is left for the page, in reach of a walk or not. *)
 Definition leaf_at (s : state) (level table pa : Z) : bool :=
   let d := word (mem s) table (slot_of level pa) in is_valid d && negb (is_table level d).
-Definition unmapped (s : state) (pa : Z) : bool :=
+Definition unleafed (s : state) (pa : Z) : bool :=
   negb (leaf_at s 2 (host_table (hw s) 2 pa) pa) && negb (leaf_at s 3 (host_table (hw s) 3 pa) pa).
 
 (* granule_set: a page leaves the host, or a realm, only when nobody else can reach it, and it is nobody's, or
    the host's, only when it is zero. A table has a place, and a start table says nothing yet. *)
 Definition may_set (pa st owner : Z) (s : state) : bool :=
   in_hand pa s &&
-  (if g_state (granule_at s pa) =? GS_NS then (st =? GS_NS) || (unreachable s pa && (g_refs (granule_at s pa) =? 0) && unmapped s pa)
+  (if g_state (granule_at s pa) =? GS_NS then (st =? GS_NS) || (unreachable s pa && (g_refs (granule_at s pa) =? 0) && unleafed s pa)
    else true) &&
   (if (st =? GS_NS) || (st =? GS_DELEGATED) then is_zero pa s && no_realm_reaches s pa else true) &&
   (if st =? GS_RTT then

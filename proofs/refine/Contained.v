@@ -40,16 +40,16 @@ Proof.
     split; [|intros E1; by destruct Hl]. destruct (E H1) as [E1 | E1]; [exact E1|]. exfalso. exact (E1 eq_refl Hl Hr Hm).
 Qed.
 
-(* A leaf of the tables shows in unmapped. *)
+(* A leaf of the tables shows in unleafed. *)
 Lemma leaf_mapped s t w level base i a pa :
   contained s -> role_of (hw s) t = Some (Role w level base) -> w = None \/ w = Some a -> 0 <= i < 512 ->
   is_valid (word (mem s) t i) = true -> is_table level (word (mem s) t i) = false -> level <> 1 ->
-  base + i * size_of level <= pa < base + i * size_of level + size_of level -> unmapped s pa = false.
+  base + i * size_of level <= pa < base + i * size_of level + size_of level -> unleafed s pa = false.
 Proof.
   intros K Hr Hw Hi Hv Ht Hl Hp. destruct (tc_desc _ K _ _ _ _ _ _ Hr Hw Hi Hv) as [_ F]. rewrite Ht in F.
   destruct F as (_ & Fa & _). pose proof (tc_wired _ K) as W.
   destruct (tw_back _ W _ _ _ _ Hr) as (Hlv & Hb & Hw').
-  unfold unmapped. apply andb_false_iff. destruct (page_is_3 _ Hlv) as [-> | [-> | ->]]; [congruence|..].
+  unfold unleafed. apply andb_false_iff. destruct (page_is_3 _ Hlv) as [-> | [-> | ->]]; [congruence|..].
   - left. apply negb_false_iff. destruct (entry_of_block base i pa Hb Hi Hp) as [E1 E2].
     destruct w as [b|]; [|lia]. assert (a = b) as -> by (destruct Hw as [|[=]]; congruence).
     assert (b = Cpu) as -> by (apply Fa; lia). destruct Hw' as [_ Hw'].
@@ -66,7 +66,7 @@ Record quiet (s s' : state) : Prop := Quiet {
   q_hw : hw s' = hw s;
   q_page : forall t r, role_of (hw s) t = Some r -> page (mem s') t = page (mem s) t;
   q_table : forall pa, gran s' !! pa = gran s !! pa \/ role_of (hw s) pa = None;
-  q_gran : forall pa, regranuled s s' pa (unmapped s pa = true /\ unreachable s pa = true);
+  q_gran : forall pa, regranuled s s' pa (unleafed s pa = true /\ unreachable s pa = true);
   q_holds : forall t r, role_of (hw s) t = Some r -> holds (LGranule t) s' = true -> holds (LGranule t) s = true;
   q_runs : role_of (hw s) (runs s') = None;
   q_loaded : role_of (hw s) (loaded s') = None;
@@ -174,7 +174,7 @@ Proof. apply held_quiet. intros t r Ht. apply without_in. Qed.
 
 Lemma granule_quiet pa g x s' :
   role_of (hw s) pa = None -> gran s !! pa = Some x ->
-  (g_state x = GS_NS -> g_state g = GS_NS \/ unmapped s pa = true /\ unreachable s pa = true) ->
+  (g_state x = GS_NS -> g_state g = GS_NS \/ unleafed s pa = true /\ unreachable s pa = true) ->
   hw s' = hw s -> gran s' = <[pa := g]> (gran s) -> mem s' = mem s -> held s' = held s -> runs s' = runs s ->
   loaded s' = loaded s -> staled s' = staled s -> quiet s s'.
 Proof.

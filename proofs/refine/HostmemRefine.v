@@ -423,10 +423,10 @@ Proof.
   { intros m' hl' sh' ho' Hp. destruct (unmapped_unreachable _ _ _ _ _ _ _ _ _ _ _ m' x H Hm Hx Hcore Hp) as [U1 U2].
     unfold unreachable. fields. by rewrite U1, U2. }
   assert (Hun : forall m' hl' sh' ho', (forall t, t <> pa -> page m' t = page m1 t) ->
-    unmapped (State h g m' hl' sh' ot [] ho' vm ck pr rn hp dg rs ld lv vt ct lg pl ca) pa = true).
+    unleafed (State h g m' hl' sh' ot [] ho' vm ck pr rn hp dg rs ld lv vt ct lg pl ca) pa = true).
   { intros m' hl' sh' ho' Hp. destruct (unmapped_no_leaf _ _ _ _ _ _ _ _ _ _ _ m' x H Hm Hx Hcore Hp) as [U1 U2].
     destruct H as [_ _ _ _ _ _ _ _ _ _ _ _ _ (P3 & A3 & _) _ _ _ _ _ _ _ _ _]. destruct (table_desc_ok _ P3 A3) as (_ & I3 & _).
-    unfold unmapped, leaf_at. fields. by rewrite T2, T3, U1, U2, I3, andb_false_r. }
+    unfold unleafed, leaf_at. fields. by rewrite T2, T3, U1, U2, I3, andb_false_r. }
   assert (Hf : forall m' hl' sh' ho', (forall t, t <> pa -> page m' t = page m1 t) ->
     no_realm_reaches (State h g m' hl' sh' ot [] ho' vm ck pr rn hp dg rs ld lv vt ct lg pl ca) pa = true).
   { intros m' hl' sh' ho' Hp. refine (unreached_frame _ _ pa I0 Hfree _ _ _ _); [reflexivity..|].

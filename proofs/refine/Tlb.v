@@ -81,7 +81,7 @@ Qed.
 
 (* What may be held of a page is a leaf of the tables, or listed as broken. *)
 Lemma held_reaches a level base d pa : may_hold s a level base d -> is_table level d = false -> level <> 1 ->
-  base <= pa < base + size_of level -> pa mod 4096 = 0 -> unmapped s pa = true -> unreachable s pa = true -> False.
+  base <= pa < base + size_of level -> pa mod 4096 = 0 -> unleafed s pa = true -> unreachable s pa = true -> False.
 Proof.
   intros (Hl & Hb & F & Hk) Ht Hl1 Hp Hm Hu Hn. pose proof (tc_wired _ K) as W.
   assert (Hst : forall e, In e (staled s) -> stale_covers a pa e = true -> False).
