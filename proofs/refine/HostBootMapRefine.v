@@ -16,12 +16,14 @@ Proof.
   intros Hr Hl Hi Hv Hd. eapply eq_trans; [apply s2_make_ok; eapply host_write_ok; [exact Hr|exact Hl|unfold in_page; lia|by apply bbm_make|exact Hd]|].
   erewrite after_write_invalid by done. destruct s; reflexivity.
 Qed.
+Lemma points_table t : 0 < t -> points_to (table_desc t) t = true.
+Proof. intros P. unfold points_to. change (Z.lor t S2_TABLE) with (table_desc t). by rewrite Z.eqb_refl, (proj2 (Z.eqb_neq t 0)) by lia. Qed.
 Lemma table_desc_host s a i t2 base : 0 < t2 < 2 ^ 48 -> t2 mod 4096 = 0 ->
   match a with Cpu => host_table (hw s) 2 (base + i * 0x40000000) | Smmu => smmu_table (hw s) 2 (base + i * 0x40000000) end = t2 ->
   host_desc_ok s (Role (Some a) 1 base) i (table_desc t2) = true.
 Proof.
-  intros P A E. destruct (table_desc_ok t2 P A) as (_ & T & O & _). unfold host_desc_ok. rewrite T, O by lia.
-  cbn [andb]. destruct a; rewrite E; apply Z.eqb_refl.
+  intros P A E. destruct (table_desc_ok t2 P A) as (_ & T & _). unfold host_desc_ok. rewrite T by lia.
+  cbn [andb]. destruct a; rewrite E; apply points_table; lia.
 Qed.
 
 (* A level 1 table for ipa, and the level 2 table that it is to point to. *)
@@ -74,7 +76,8 @@ Theorem boot_region_ok base t3 n s :
 Proof.
   intros [(Ab & Pb) C S (E3 & P3 & A3) Fr Sf Fu] Hl. enter f_boot_region. unfold boot_placed.
   use s2_slot_ok. step. step. step. step.
-  destruct (table_desc_ok t3 P3 A3) as (_ & T3 & O3 & _). pose proof (slot_range 2 base) as Hsl.
+  destruct (table_desc_ok t3 P3 A3) as (_ & T3 & _). pose proof (slot_range 2 base) as Hsl.
+  assert (Q3 : points_to (table_desc t3) (host_table (hw s) 3 base) = true) by (rewrite <- E3; apply points_table; lia).
   assert (Hfl : floor_of 2 base = base) by addr.
   assert (H2 : floor_of 1 base + slot_of 2 base * 0x200000 = base) by (rewrite entry2; exact Hfl).
   pose proof (bt_1 _ _ _ _ _ C) as Q1. pose proof (bt_2 _ _ _ _ _ C) as Q2.
@@ -90,7 +93,7 @@ Proof.
     - intros _. unfold host_desc_ok, d2. rewrite H2. destruct (Z.eqb_spec n 0) as [E0|].
       + destruct (host_block_ok base ltac:(lia) ltac:(addr)) as (_ & T & O & _). rewrite T, O, Z.eqb_refl. cbn [agent_eqb andb].
         apply forallb_forall. intros g Hg%granules_In. change (hosts_or_device s2 ?x) with (hosts_or_device s x). by apply Fu.
-      + rewrite T3, O3, E3 by lia. apply Z.eqb_refl. }
+      + rewrite T3 by lia. exact Q3. }
   change (Z.lor (Z.lor base 2044) 1) with (host_block base). change (Z.lor t3 3) with (table_desc t3).
   set (s3 := put_word (host_table (hw s) 2 base) (slot_of 2 base) d2 s2) in *.
   assert (Last : smmu_table (hw s) 1 base <> 0 ->
@@ -104,7 +107,7 @@ Proof.
     - unfold s4. rewrite boot_pointed_word by (intros E; rewrite E, R1 in R2; discriminate).
       unfold s3. cbn [mem put_word with_mem]. rewrite word_set_page by (intros E; rewrite E, R2 in Q2; discriminate).
       change (mem s2) with (mem s1). unfold s1. rewrite boot_pointed_word by (intros E; rewrite E, Q1 in R2; discriminate). exact Sf.
-    - intros _. unfold host_desc_ok. rewrite H2, T3, O3, E3 by lia. apply Z.eqb_refl. }
+    - intros _. unfold host_desc_ok. rewrite H2, T3 by lia. exact Q3. }
   unfold d2 in M2, s3. destruct (Z.eqb_spec n 0) as [E0|N0]; (eapply bind_call; [exact M2|]); tidy.
   all: destruct (Z.eqb_spec (smmu_table (hw s) 1 base) 0) as [Es|Ns]; cbn [negb]; [reflexivity|].
   all: destruct (Last Ns) as [K1 K2]; cbv zeta in *.
@@ -153,7 +156,7 @@ Proof.
     apply bind_host_unlock; [done..|]. tidy. reflexivity.
   - change (3 =? 2) with false. cbv iota. change (Z.lor (Z.lor (floor_of 3 ipa) 18014398509483204) 3) with (device_page (floor_of 3 ipa)).
     destruct (device_ok (floor_of 3 ipa) S2_PAGE ltac:(addr) ltac:(addr) ltac:(auto)) as [O _]. fold (device_page (floor_of 3 ipa)) in O.
-    destruct (table_desc_ok t3 P3 A3) as (_ & T3 & O3 & _). change (Z.lor t3 3) with (table_desc t3).
+    destruct (table_desc_ok t3 P3 A3) as (_ & T3 & _). change (Z.lor t3 3) with (table_desc t3).
     assert (N13 : t3 <> host_table (hw s) 1 ipa) by (intros E; rewrite <- E, R3 in Q1; discriminate).
     assert (N23 : t3 <> t2) by (intros E; rewrite <- E, R3 in Q2; discriminate).
     apply bind_read; [eapply host_read_ok; [exact Q2|reflexivity|apply slot_in_page]|]. tidy.
@@ -171,7 +174,7 @@ Proof.
     destruct (Z.eqb_spec (word (mem s1) t2 (slot_of 2 ipa)) 0) as [E0|].
     + eapply bind_call.
       { eapply boot_write; [exact Q2|reflexivity|done|change (mem (lock_taken LHost s1)) with (mem s1); by rewrite E0|].
-        intros _. unfold host_desc_ok. rewrite entry2, T3, O3 by lia. cbn [hw lock_taken with_held s1 boot_pointed with_mem]. rewrite E3. apply Z.eqb_refl. }
+        intros _. unfold host_desc_ok. rewrite entry2, T3 by lia. cbn [hw lock_taken with_held s1 boot_pointed with_mem]. rewrite E3. apply points_table; lia. }
       tidy. change (put_word t2 ?i ?d (lock_taken LHost s1)) with (lock_taken LHost (put_word t2 i d s1)).
       eapply bind_call; [exact K|]. tidy. apply bind_host_unlock; [done..|]. tidy. reflexivity.
     + eapply bind_call; [exact K|]. tidy. apply bind_host_unlock; [done..|]. tidy. reflexivity.
