@@ -79,10 +79,9 @@ def test_disks_and_tap(server, initrd):
         console = server.run("kcorectl log several", check=False).stdout
         assert r.code == 0, r
         assert json.loads(r.stdout)["guest"]["reason"] == "the guest powered off"
-        lines = [line.strip() for line in console.splitlines()]
         for line in ("DISK vda content1", "DISK vdb content2", "DISK vdc content3", "WRITTEN vdb", "REFUSED vdc",
                      "PING answered"):
-            assert line in lines, console
+            assert line in console     # a message of the guest's kernel may end the line
         assert server.run("head -qc 8 /tmp/disk1 /tmp/disk2 /tmp/disk3").stdout == "content1changed2content3"
     finally:
         server.run("kcorectl stop --force several; ip link del tap-launch; rm -f /tmp/disk? /tmp/launch-initrd", check=False)
