@@ -21,6 +21,23 @@ static int checks_here(sd_json_variant **ret) {
         return r;
 }
 
+static int append_libvirt(sd_json_variant **array) {
+        _cleanup_(sd_json_variant_unrefp) sd_json_variant *more = NULL;
+        struct platform_facts facts = {};
+        struct check_report report;
+        int r;
+
+        libvirt_facts_read("", &facts.libvirt);
+        r = checks_run_libvirt(&facts, &report);
+        if (r < 0)
+                return r;
+        r = check_report_to_json(&report, &more);
+        check_report_done(&report);
+        for (size_t i = 0; r >= 0 && i < sd_json_variant_elements(more); i++)
+                r = sd_json_variant_append_array(array, sd_json_variant_by_index(more, i));
+        return r;
+}
+
 /* The one check that only we can make. */
 static int append_daemon(sd_json_variant **array, int error) {
         const char *fix = error == -EACCES || error == -EPERM ?
@@ -50,8 +67,8 @@ static void print_check(sd_json_variant *c) {
         const char *mark = status == CHECK_OK ? "✔" : status == CHECK_FAIL ? "✘" : "-";
         const char *tint = status == CHECK_OK ? ANSI_GREEN : status == CHECK_FAIL ? ANSI_RED : ANSI_GREY;
 
-        printf("%*s%s%s%s %s%s", indent, "", color(stdout, tint), mark, color(stdout, ANSI_NORMAL),
-               field_string(c, "title"), status == CHECK_SKIP ? ": skipped" : *field_string(c, "message") ? ": " : "");
+        printf("%*s%s%s%s %s%s%s", indent, "", color(stdout, tint), mark, color(stdout, ANSI_NORMAL), field_string(c, "title"),
+               status == CHECK_SKIP ? ": skipped" : "", *field_string(c, "message") ? ": " : "");
         print_safe(stdout, field_string(c, "message"));
         putchar('\n');
         if (status == CHECK_FAIL) {
@@ -66,12 +83,15 @@ int verb_doctor(int argc, char **argv) {
                 "usage: kcorectl doctor [--json]\n"
                 "\n"
                 "Checks whether this machine can run guests, and tells how to repair what is\n"
-                "wrong. A launch makes the same checks. The exit status is 3 if one fails.\n";
+                "wrong. A launch makes the same checks, but for those of libvirt, which are only\n"
+                "made where libvirt and kcore-libvirt are installed. The exit status is 3 if one\n"
+                "fails.\n";
         _cleanup_(sd_varlink_unrefp) sd_varlink *link = NULL;
         _cleanup_(sd_json_variant_unrefp) sd_json_variant *array = NULL, *v = NULL;
         sd_json_variant *reply = NULL;
         const char *error_id = NULL;
-        size_t failed = 0;
+        bool can_run = true;
+        size_t failed = 0, guests;
         int r, daemon;
 
         r = parse_simple(argc, argv, usage, 0, 0);
@@ -90,6 +110,8 @@ int verb_doctor(int argc, char **argv) {
         } else
                 r = checks_here(&array);
         r = r < 0 ? r : append_daemon(&array, daemon);
+        guests = sd_json_variant_elements(array);
+        r = r < 0 ? r : append_libvirt(&array);
         r = r < 0 ? r : sd_json_buildo(&v, SD_JSON_BUILD_PAIR_VARIANT("checks", array));
         if (r < 0)
                 return report_error(EXIT_FAILED, "Error", NULL, "the checks could not be made: %s", strerror(-r));
@@ -97,15 +119,19 @@ int verb_doctor(int argc, char **argv) {
         for (size_t i = 0; i < sd_json_variant_elements(array); i++) {
                 sd_json_variant *c = sd_json_variant_by_index(array, i);
 
-                failed += check_status_from_string(field_string(c, "status")) == CHECK_FAIL;
+                if (check_status_from_string(field_string(c, "status")) == CHECK_FAIL) {
+                        failed++;
+                        can_run = can_run && i >= guests;
+                }
                 if (!context.json)
                         print_check(c);
         }
         if (context.json)
                 print_json(v);
         else if (failed > 0)
-                printf("\n%s%zu check%s failed:%s this machine can not run guests now.\n", color(stdout, ANSI_RED), failed,
-                       failed == 1 ? "" : "s", color(stdout, ANSI_NORMAL));
+                printf("\n%s%zu check%s failed:%s %s now.\n", color(stdout, ANSI_RED), failed, failed == 1 ? "" : "s",
+                       color(stdout, ANSI_NORMAL),
+                       can_run ? "libvirt can not start protected domains" : "this machine can not run guests");
         else
                 printf("\n%sAll is well.%s\n", color(stdout, ANSI_GREEN), color(stdout, ANSI_NORMAL));
         return failed > 0 ? EXIT_CHECK_FAILED : EXIT_OK;

@@ -11,7 +11,7 @@
 #define CORE_FEATURE_DMA (1ULL << 0)
 
 struct verdict {
-        bool ok;
+        bool ok, skip;
         char *message;
 };
 
@@ -137,10 +137,49 @@ static int check_systemd(const struct platform_facts *f, const struct platform_n
         return say(v, true, "systemd is the service manager");
 }
 
-static const struct {
+/* Somebody who launches guests with kcorectl needs neither libvirt nor the package for it. */
+static int check_libvirt(const struct platform_facts *f, const struct platform_needs *n _unused_, struct verdict *v) {
+        const struct libvirt_facts *l = &f->libvirt;
+
+        v->skip = true;
+        if (l->daemon < 0)
+                return say(v, false, "libvirt is not installed");
+        if (l->emulator == -ENOENT && l->hook == -ENOENT)
+                return say(v, false, "kcore-libvirt is not installed, all domains are ordinary ones");
+        v->skip = false;
+        return say(v, true, "libvirt and kcore-libvirt are installed");
+}
+
+static int check_emulator(const struct platform_facts *f, const struct platform_needs *n _unused_, struct verdict *v) {
+        if (f->libvirt.emulator < 0)
+                return say(v, false, LIBVIRT_EMULATOR " can not be run: %s", strerror(-f->libvirt.emulator));
+        return say(v, true, LIBVIRT_EMULATOR);
+}
+
+static int check_hook(const struct platform_facts *f, const struct platform_needs *n _unused_, struct verdict *v) {
+        if (f->libvirt.hook < 0)
+                return say(v, false, LIBVIRT_HOOK " can not be run: %s", strerror(-f->libvirt.hook));
+        if (f->libvirt.hook_program < 0)
+                return say(v, false, LIBVIRT_HOOK_PROGRAM " can not be run: %s", strerror(-f->libvirt.hook_program));
+        return say(v, true, LIBVIRT_HOOK);
+}
+
+/* Without AppArmor domains are told by their scopes. */
+static int check_apparmor(const struct platform_facts *f, const struct platform_needs *n _unused_, struct verdict *v) {
+        if (!f->libvirt.apparmor)
+                return say(v, true, "AppArmor is off");
+        if (f->libvirt.apparmor_rules < 0)
+                return say(v, false, "AppArmor forbids domains to run " LIBVIRT_EMULATOR ": " LIBVIRT_APPARMOR_RULES ": %s",
+                           strerror(-f->libvirt.apparmor_rules));
+        return say(v, true, "AppArmor lets domains run " LIBVIRT_EMULATOR);
+}
+
+struct check {
         const char *id, *parent, *title, *fix;
         int (*run)(const struct platform_facts *f, const struct platform_needs *n, struct verdict *v);
-} table[] = {
+};
+
+static const struct check table[] = {
         { "machine", NULL, "64-bit Arm machine",
           "Use an Armv8 server with EL2, GICv3 and SMMUv3.", check_machine },
         { "kernel", "machine", "kernel with KCore support",
@@ -167,6 +206,16 @@ static const struct {
           "CAP_SYS_RESOURCE.", check_memlock },
 };
 
+#define REINSTALL "Install kcore-libvirt anew: apt install --reinstall kcore-libvirt"
+
+static const struct check libvirt_table[] = {
+        { "libvirt", NULL, "domains of libvirt", "", check_libvirt },
+        { "emulator", "libvirt", "emulator of protected domains", REINSTALL, check_emulator },
+        { "hook", "libvirt", "hook that arms their launches",
+          REINSTALL ", then systemctl reload libvirtd.", check_hook },
+        { "apparmor", "libvirt", "AppArmor rules of domains", REINSTALL, check_apparmor },
+};
+
 const char *check_status_to_string(CheckStatus s) {
         return s == CHECK_OK ? "ok" : s == CHECK_FAIL ? "fail" : "skip";
 }
@@ -181,18 +230,19 @@ void check_report_done(struct check_report *r) {
         r->n = 0;
 }
 
-int checks_run(const struct platform_facts *facts, const struct platform_needs *needs, struct check_report *ret) {
+static int run_all(const struct check *checks, size_t n, const struct platform_facts *facts, const struct platform_needs *needs,
+                   struct check_report *ret) {
         struct check_report report = {};
 
-        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+        for (size_t i = 0; i < n; i++) {
                 struct check_result *c = &report.results[report.n++];
                 const struct check_result *parent = NULL;
                 struct verdict v = {};
                 int r;
 
-                *c = (struct check_result) { .id = table[i].id, .title = table[i].title, .fix = table[i].fix };
-                for (size_t j = 0; table[i].parent && j < i; j++)
-                        if (streq(table[i].parent, report.results[j].id))
+                *c = (struct check_result) { .id = checks[i].id, .title = checks[i].title, .fix = checks[i].fix };
+                for (size_t j = 0; checks[i].parent && j < i; j++)
+                        if (streq(checks[i].parent, report.results[j].id))
                                 parent = &report.results[j];
                 if (parent) {
                         c->depth = parent->depth + 1;
@@ -202,16 +252,26 @@ int checks_run(const struct platform_facts *facts, const struct platform_needs *
                         }
                 }
 
-                r = table[i].run(facts, needs, &v);
+                r = checks[i].run(facts, needs, &v);
                 if (r < 0) {
                         check_report_done(&report);
                         return r;
                 }
-                c->status = v.ok ? CHECK_OK : CHECK_FAIL;
+                c->status = v.skip ? CHECK_SKIP : v.ok ? CHECK_OK : CHECK_FAIL;
                 c->message = v.message;
         }
         *ret = report;
         return 0;
+}
+
+int checks_run(const struct platform_facts *facts, const struct platform_needs *needs, struct check_report *ret) {
+        return run_all(table, ELEMENTSOF(table), facts, needs, ret);
+}
+
+int checks_run_libvirt(const struct platform_facts *facts, struct check_report *ret) {
+        static const struct platform_needs none = {};
+
+        return run_all(libvirt_table, ELEMENTSOF(libvirt_table), facts, &none, ret);
 }
 
 const struct check_result *check_report_first_failure(const struct check_report *r) {

@@ -197,3 +197,32 @@ void platform_facts_read(const char *qemu, struct platform_facts *ret) {
         read_memory(&f);
         *ret = f;
 }
+
+static int access_below(const char *root, const char *path, int mode) {
+        _cleanup_free_ char *p = NULL;
+
+        if (asprintf(&p, "%s%s", root, path) < 0) {
+                p = NULL;
+                return -ENOMEM;
+        }
+        return access(p, mode) < 0 ? -errno : 0;
+}
+
+void libvirt_facts_read(const char *root, struct libvirt_facts *ret) {
+        _cleanup_free_ char *path = NULL, *enabled = NULL;
+        int r;
+
+        *ret = (struct libvirt_facts) {
+                .daemon = access_below(root, "/usr/sbin/libvirtd", X_OK),
+                .emulator = access_below(root, LIBVIRT_EMULATOR, X_OK),
+                .hook = access_below(root, LIBVIRT_HOOK, X_OK),
+                .hook_program = access_below(root, LIBVIRT_HOOK_PROGRAM, X_OK),
+                .apparmor_rules = access_below(root, LIBVIRT_APPARMOR_RULES, R_OK),
+        };
+        if (ret->daemon < 0) /* one process for each driver */
+                ret->daemon = access_below(root, "/usr/sbin/virtqemud", X_OK);
+        r = asprintf(&path, "%s/sys/module/apparmor/parameters/enabled", root);
+        if (r < 0)
+                path = NULL;
+        ret->apparmor = path && read_small_file(path, 16, &enabled) >= 0 && enabled[0] == 'Y';
+}

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test.h"
 
+#include <ftw.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 
 #include "../checks.h"
@@ -132,6 +134,94 @@ static void test_needs_count(void **state _unused_) {
         check_report_done(&r);
 }
 
+static void expect_libvirt(const struct libvirt_facts *l, const char *id, CheckStatus status, const char *words) {
+        struct platform_facts f = { .libvirt = *l };
+        struct check_report r;
+
+        assert_ok(checks_run_libvirt(&f, &r));
+        for (size_t i = 0; i < r.n; i++) {
+                const struct check_result *c = &r.results[i];
+                /* Nothing else is wrong; what depends on what is not ok is skipped. */
+                CheckStatus expected = streq(c->id, id) ? status :
+                        streq(id, "libvirt") && status != CHECK_OK ? CHECK_SKIP : CHECK_OK;
+
+                assert_int_equal(c->status, expected);
+                assert_int_equal(c->depth, i > 0);
+        }
+        if (!strstr(find(&r, id)->message, words))
+                fail_msg("\"%s\" does not say \"%s\"", find(&r, id)->message, words);
+        assert_true(status != CHECK_FAIL || strstr(find(&r, id)->fix, "kcore-libvirt"));
+        check_report_done(&r);
+}
+
+static void test_libvirt(void **state _unused_) {
+        static const struct libvirt_facts all = { .apparmor = true };
+        struct libvirt_facts l;
+
+        expect_libvirt(&all, "libvirt", CHECK_OK, "installed");
+        l = all, l.daemon = -ENOENT;
+        expect_libvirt(&l, "libvirt", CHECK_SKIP, "libvirt is not installed");
+        l = all, l.emulator = l.hook = -ENOENT;
+        expect_libvirt(&l, "libvirt", CHECK_SKIP, "kcore-libvirt is not installed");
+        l = all, l.emulator = -ENOENT;
+        expect_libvirt(&l, "emulator", CHECK_FAIL, "No such file");
+        l = all, l.hook = -ENOENT;
+        expect_libvirt(&l, "hook", CHECK_FAIL, "/etc/libvirt/hooks/qemu.d/kcore");
+        l = all, l.hook = -EACCES; /* mode 0644: libvirt passes it over */
+        expect_libvirt(&l, "hook", CHECK_FAIL, "Permission denied");
+        l = all, l.hook_program = -ENOENT;
+        expect_libvirt(&l, "hook", CHECK_FAIL, "kcore-libvirt-hook");
+        l = all, l.apparmor_rules = -ENOENT;
+        expect_libvirt(&l, "apparmor", CHECK_FAIL, "AppArmor forbids");
+        l.apparmor = false;
+        expect_libvirt(&l, "apparmor", CHECK_OK, "AppArmor is off");
+}
+
+static void make_file(const char *root, const char *path, const char *text, mode_t mode) {
+        _cleanup_free_ char *p = NULL;
+
+        assert_true(asprintf(&p, "%s%s", root, path) > 0);
+        for (char *slash = p + strlen(root) + 1; (slash = strchr(slash, '/')); slash++) {
+                *slash = 0;
+                assert_true(mkdir(p, 0755) == 0 || errno == EEXIST);
+                *slash = '/';
+        }
+        assert_ok(write_file_atomic(p, text, mode));
+}
+
+static int remove_one(const char *path, const struct stat *st _unused_, int type _unused_, struct FTW *ftw _unused_) {
+        return remove(path);
+}
+
+static void test_libvirt_is_found(void **state _unused_) {
+        char root[] = "/tmp/kcore-checks-XXXXXX";
+        struct libvirt_facts l;
+
+        assert_non_null(mkdtemp(root));
+        libvirt_facts_read(root, &l);
+        assert_int_equal(l.daemon, -ENOENT);
+        assert_int_equal(l.emulator, -ENOENT);
+        assert_int_equal(l.hook, -ENOENT);
+        assert_int_equal(l.hook_program, -ENOENT);
+        assert_int_equal(l.apparmor_rules, -ENOENT);
+        assert_false(l.apparmor);
+
+        make_file(root, "/usr/sbin/virtqemud", "x", 0755);
+        make_file(root, LIBVIRT_EMULATOR, "x", 0755);
+        make_file(root, LIBVIRT_HOOK, "x", 0644);
+        make_file(root, LIBVIRT_HOOK_PROGRAM, "x", 0755);
+        make_file(root, LIBVIRT_APPARMOR_RULES, "x", 0644);
+        make_file(root, "/sys/module/apparmor/parameters/enabled", "Y\n", 0644);
+        libvirt_facts_read(root, &l);
+        assert_int_equal(l.daemon, 0);
+        assert_int_equal(l.emulator, 0);
+        assert_int_equal(l.hook, -EACCES);
+        assert_int_equal(l.hook_program, 0);
+        assert_int_equal(l.apparmor_rules, 0);
+        assert_true(l.apparmor);
+        assert_ok(nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS));
+}
+
 static void test_versions(void **state _unused_) {
         unsigned v;
 
@@ -190,6 +280,8 @@ int main(void) {
                 cmocka_unit_test(test_each_failure),
                 cmocka_unit_test(test_children_are_skipped),
                 cmocka_unit_test(test_needs_count),
+                cmocka_unit_test(test_libvirt),
+                cmocka_unit_test(test_libvirt_is_found),
                 cmocka_unit_test(test_versions),
                 cmocka_unit_test(test_this_machine),
                 cmocka_unit_test(test_json),
