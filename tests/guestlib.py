@@ -53,13 +53,13 @@ def tiny_image(*instructions):
 
 
 class Console:
-    """A guest's console, and commands in the guest by way of it."""
+    """A guest's console, and commands in the guest by way of it. command: what connects to it, on the server."""
 
-    def __init__(self, server, name):
+    def __init__(self, server, name, command="kcorectl console"):
         self.server, self.name = server, name
         self.text, self.position, self.count = "", 0, 0
         self.process = subprocess.Popen(
-            server.ssh_command() + ["--", f"kcorectl console {name}"], cwd=server.dir,
+            server.ssh_command() + ["--", f"{command} {name}"], cwd=server.dir,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()

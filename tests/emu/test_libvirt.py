@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Protected domains of stock libvirt on the emulated server: they are defined, started, watched and ended by virsh, under
+libvirt's own cgroups, namespaces and AppArmor profile; and what would start one unprotected does not start it."""
+
+import os
+import re
+import subprocess
+import time
+
+import pytest
+
+from guestlib import Console, kcorectl, kserv, memory_in_use, tiny_image
+
+TIMEOUT = float(os.environ.get("KCORE_GUEST_BOOT_TIMEOUT", "600"))
+
+pytestmark = pytest.mark.timeout(2400)
+
+KCORECTL = os.path.join(kserv.cache_dir(), "build/native/kcorectl/kcorectl")
+IMAGE = "/srv/web.kci"
+LOG = "/var/log/libvirt/qemu/web.log"
+
+# What an ordinary domain looks like: other memory and vCPUs than the image's.
+ORDINARY = """<domain type='kvm'>
+  <name>web</name>
+  <memory unit='MiB'>200</memory>
+  <vcpu>1</vcpu>
+  <os><type arch='aarch64' machine='virt'>hvm</type></os>
+  <cpu mode='host-passthrough'/>
+  <devices>
+    <emulator>/usr/bin/qemu-system-aarch64</emulator>
+    <controller type='usb' model='none'/>
+    <serial type='pty'><target port='0'/></serial>
+    <console type='pty'><target type='serial' port='0'/></console>
+  </devices>
+</domain>
+"""
+
+# Echoes what is typed, upper case for lower; powers off after "q", and when the power button was pressed.
+# x1: PL011, x4: PL061 (pin 3 is the button), both at their unprotected alias (IPA of 33 bits).
+GUEST = [
+    0xd2a12001,   # mov  x1, #0x09000000
+    0xf2c00021,   # movk x1, #1, lsl #32
+    0xd2a12064,   # mov  x4, #0x09030000
+    0xf2c00024,   # movk x4, #1, lsl #32
+    0xb9441483,   # again: ldr w3, [x4, #0x414]     GPIORIS: what came is kept
+    0x37180103,   # tbnz w3, #3, off
+    0xb9401822,   # ldr  w2, [x1, #0x18]
+    0x3727ffa2,   # tbnz w2, #4, again
+    0xb9400020,   # ldr  w0, [x1]
+    0x521b0000,   # eor  w0, w0, #0x20
+    0xb9000020,   # str  w0, [x1]
+    0x7101441f,   # cmp  w0, #'Q'
+    0x54ffff01,   # b.ne again
+    0xd2800100,   # off: mov x0, #8
+    0xf2b08000,   # movk x0, #0x8400, lsl #16
+    0xd4000003,   # smc  #0                   PSCI SYSTEM_OFF
+]
+
+
+def tenant(*arguments):
+    done = subprocess.run([KCORECTL, "--json", *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert done.returncode == 0, (arguments, done.stdout, done.stderr)
+
+
+def virsh(server, arguments, check=True):
+    return server.run(f"virsh {arguments}", check=check, timeout=600)
+
+
+@pytest.fixture(scope="module")
+def libvirt(boot_shared, tmp_path_factory):
+    """The shared server with libvirtd and its AppArmor profile, and an image on it."""
+    server = boot_shared()
+    server.run("apparmor_parser -r /etc/apparmor.d/usr.sbin.libvirtd /etc/apparmor.d/usr.lib.libvirt.virt-aa-helper && "
+               "systemctl start virtlogd.socket libvirtd.socket", timeout=600)
+    d = tmp_path_factory.mktemp("libvirt")
+    (d / "kernel").write_bytes(tiny_image(*GUEST))
+    tenant("image", "build", "-o", d / "web.kci", "--kernel", d / "kernel", "--memory", "64M", "--vcpus", 2)
+    server.put(d / "web.kci", IMAGE)
+    yield server
+    server.run("systemctl stop libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket libvirtd.service virtlogd.socket "
+               "virtlogd-admin.socket virtlogd.service", check=False, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def defined(libvirt):
+    """As kcorectl defines it; /srv/web.xml says how."""
+    libvirt.run("cat >/srv/ordinary.xml", input=ORDINARY)
+    libvirt.run(f"kcorectl define /srv/ordinary.xml --image {IMAGE} && virsh dumpxml web >/srv/web.xml", timeout=TIMEOUT)
+    yield libvirt
+    if libvirt.running():
+        libvirt.run("virsh destroy web; virsh undefine web", check=False, timeout=600)
+
+
+@pytest.fixture
+def domain(server, defined):
+    """Defined and not running, before and after; nothing of it is left."""
+    before = memory_in_use(server)
+    yield server
+    if state(server) != "shut off":
+        virsh(server, "destroy web", check=False)
+    kcorectl(server, "stop web", check=False)   # forgets one that failed
+    assert kcorectl(server, "list")[0]["guests"] == []
+    assert memory_in_use(server) == before
+
+
+def state(server):
+    return virsh(server, "domstate web").stdout.strip()
+
+
+def wait_for(server, what, timeout=TIMEOUT):
+    """Until what() is true."""
+    end = time.monotonic() + timeout
+    while not what():
+        if time.monotonic() > end:
+            pytest.fail(server.run(f"virsh domstate web; tail -n 20 {LOG}; journalctl -u kcoresd -n 20", check=False).stdout)
+        time.sleep(1)
+
+
+def wait_until_it_runs(server):
+    def it_runs():
+        guest = kcorectl(server, "show web")[0]
+        assert guest["guest"]["status"] != "failed", guest
+        return guest["guest"]["status"] == "running"
+    wait_for(server, it_runs)
+
+
+def test_the_difference_is_shown(defined):
+    r = defined.run(f"kcorectl convert /srv/ordinary.xml --image {IMAGE}")
+    assert re.search(r"^-\s+<emulator>/usr/bin/qemu-system-aarch64</emulator>$", r.stderr, re.M)
+    assert re.search(r"^\+\s+<emulator>/usr/bin/kcore-qemu</emulator>$", r.stderr, re.M)
+    assert f'image="{IMAGE}"' in r.stdout and "<vcpu>2</vcpu>" in r.stdout
+
+
+def test_doctor_knows_libvirt(defined):
+    checks = {c["check"]: c for c in kcorectl(defined, "doctor")[0]["checks"]}
+    assert [checks[c]["status"] for c in ("libvirt", "emulator", "hook", "apparmor")] == ["ok"] * 4
+    assert "lets domains run" in checks["apparmor"]["message"]
+
+
+def test_life(domain):
+    """Start, see, pause, save (refused), restarts of both daemons, console, end; as virsh shows it."""
+    server = domain
+    virsh(server, "start web")
+    assert state(server) == "running"
+    wait_until_it_runs(server)
+    shown = kcorectl(server, "show web")[0]
+    assert shown["guest"]["manager"] == "libvirt"
+    assert shown["runtime"]["realm"]["state"] == "active"
+    assert shown["runtime"]["unit"].startswith("machine-qemu")
+
+    # Under libvirt's confinement, not ours.
+    pid = shown["runtime"]["pid"]
+    uuid = virsh(server, "domuuid web").stdout.strip()
+    assert "machine-qemu" in server.run(f"cat /proc/{pid}/cgroup").stdout
+    assert server.run(f"stat -c %U /proc/{pid}").stdout.strip() == "libvirt-qemu"
+    assert server.run(f"cat /proc/{pid}/attr/current").stdout.strip() == f"libvirt-{uuid} (enforce)"
+    assert server.run(f"readlink /proc/{pid}/ns/mnt").stdout != server.run("readlink /proc/1/ns/mnt").stdout
+    assert "kvm,device=/dev/fdset/" in server.run(f"tr '\\0' ' ' </proc/{pid}/cmdline").stdout
+
+    info = virsh(server, "dominfo web").stdout
+    assert re.search(r"CPU\(s\):\s+2$", info, re.M) and re.search(r"Max memory:\s+65536 KiB", info)
+    assert re.search(r"Security label:\s+libvirt-\S+ \(enforcing\)", info), info
+    stats = virsh(server, "domstats --state --cpu-total --vcpu web").stdout
+    assert "vcpu.current=2" in stats and int(re.search(r"cpu\.time=(\d+)", stats)[1]) > 0
+
+    virsh(server, "suspend web")
+    assert state(server) == "paused"
+    virsh(server, "resume web")
+    assert state(server) == "running"
+
+    for save in "managedsave web", "save web /srv/web.save", "snapshot-create-as web --memspec /srv/web.memory":
+        r = virsh(server, save, check=False)
+        assert r.code != 0 and "does not support vGICv3 migration" in r.stderr, r
+        assert state(server) == "running"
+
+    server.run("systemctl restart libvirtd kcoresd", timeout=300)
+    assert state(server) == "running"
+    assert kcorectl(server, "show web")[0]["runtime"]["realm"]["state"] == "active"
+
+    # kcorectl leaves to libvirt what is libvirt's.
+    _, code = kcorectl(server, "stop web", check=False)
+    assert code == 7
+
+    # The guest's own words, and its own end.
+    console = Console(server, "web", "script -qfc 'virsh console --force web' /dev/null #")
+    try:
+        console.expect("Escape character is", TIMEOUT)
+        console.send("hello")
+        console.expect("HELLO", TIMEOUT)
+        console.send("q")
+        wait_for(server, lambda: state(server) == "shut off")
+    finally:
+        console.close()
+
+
+def test_autostart_and_shutdown(domain):
+    """libvirtd starts it when the machine starts (which a file remembers); the button ends it."""
+    server = domain
+    virsh(server, "autostart web")
+    assert re.search(r"Autostart:\s+enable", virsh(server, "dominfo web").stdout)
+    server.run("rm -f /run/libvirt/qemu/autostarted; systemctl restart libvirtd", timeout=300)
+    wait_for(server, lambda: state(server) == "running")
+    virsh(server, "autostart --disable web")
+    wait_until_it_runs(server)
+    virsh(server, "shutdown web")
+    wait_for(server, lambda: state(server) == "shut off")
+    assert virsh(server, "domstate --reason web").stdout.strip() == "shut off (shutdown)"
+
+
+def test_from_another_machine(domain):
+    """By ssh, as OpenStack, KubeVirt's tools and scripts do; the other machine is this one."""
+    server = domain
+    server.run("rm -f /root/.ssh/libvirt*; ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/libvirt && "
+               "cp /root/.ssh/authorized_keys /root/.ssh/before && cat /root/.ssh/libvirt.pub >>/root/.ssh/authorized_keys", timeout=300)
+    uri = "'qemu+ssh://root@127.0.0.1/system?keyfile=/root/.ssh/libvirt&no_verify=1&no_tty=1'"
+    try:
+        virsh(server, f"-c {uri} start web")
+        wait_until_it_runs(server)
+        assert virsh(server, f"-c {uri} domstate web").stdout.strip() == "running"
+        virsh(server, f"-c {uri} destroy web")
+        assert state(server) == "shut off"
+    finally:
+        server.run("mv /root/.ssh/before /root/.ssh/authorized_keys; rm -f /root/.ssh/libvirt*")
+
+
+def refused(server, *words):
+    """virsh start says why, in words, and nothing runs."""
+    r = virsh(server, "start web", check=False)
+    assert r.code != 0, r
+    for w in words:
+        assert w in r.stderr, r
+    assert state(server) == "shut off"
+    assert server.run("pgrep -x 'qemu-system-aar|kcore-qemu' || true").stdout == ""
+
+
+@pytest.mark.parametrize("edit, words", [
+    ("s,/usr/bin/kcore-qemu,/usr/bin/qemu-system-aarch64,", ["not started unprotected"]),
+    ("/kcore:realm/d", ["name no image"]),
+    ("s,<vcpu.*,<vcpu>1</vcpu>,", ["2", "vCPUs", "both must agree"]),
+    ("s,65536,131072,", ["128M of memory", "both must agree"]),
+    ("s,</type>,</type><kernel>/srv/kernel</kernel>,", ["remove <kernel>"]),
+    ("/hard_limit/d", ["hard_limit"]),
+], ids=["emulator", "metadata", "vcpus", "memory", "kernel", "limit"])
+def test_edited(domain, edit, words):
+    domain.run("head -c 4096 /dev/zero >/srv/kernel; "
+               f"sed -e '{edit}' /srv/web.xml >/srv/edited.xml && ! cmp -s /srv/web.xml /srv/edited.xml && virsh define /srv/edited.xml",
+               timeout=600)
+    try:
+        refused(domain, *words)
+    finally:
+        virsh(domain, "define /srv/web.xml")
+
+
+@pytest.mark.parametrize("break_it, repair, words", [
+    ("systemctl stop kcoresd.socket kcoresd.service", "systemctl start kcoresd.socket", ["kcoresd can not be reached"]),
+    # As on a kernel that does not know KCore.
+    ("mv /dev/kcore /dev/kcore-away", "mv /dev/kcore-away /dev/kcore",
+     ["can not be a realm on this machine: kernel with KCore support: ", "Install the KServ kernel package and boot it."]),
+    # Nothing was armed, so the emulator refuses; libvirtd looks for hooks when it starts.
+    ("mv /etc/libvirt/hooks/qemu.d/kcore /srv/hook && systemctl restart libvirtd",
+     "mv /srv/hook /etc/libvirt/hooks/qemu.d/kcore && systemctl restart libvirtd", ["kcore-qemu: no launch is armed for domain"]),
+    ("mv /usr/bin/kcore-libvirt-hook /srv/", "mv /srv/kcore-libvirt-hook /usr/bin/", ["install kcore-libvirt"]),
+    ("mv /usr/bin/kcore-qemu /srv/", "mv /srv/kcore-qemu /usr/bin/", ["/usr/bin/kcore-qemu"]),
+    (f"cp {IMAGE} /srv/good.kci && dd if=/dev/urandom of={IMAGE} bs=1 seek=100 count=16 conv=notrunc", f"mv /srv/good.kci {IMAGE}",
+     ["the image can not be used"]),
+], ids=["daemon", "kernel", "hook", "hook-program", "wrapper", "image"])
+def test_missing(domain, break_it, repair, words):
+    domain.run(break_it, timeout=300)
+    try:
+        refused(domain, *words)
+    finally:
+        domain.run(repair, timeout=300)
+
+
+def test_not_the_domains_process(domain):
+    """Another process of libvirt's user can not take the launch."""
+    domain.run("systemctl start kcoresd && /etc/libvirt/hooks/qemu.d/kcore web prepare begin - </srv/web.xml")
+    uuid = virsh(domain, "domuuid web").stdout.strip()
+    r = domain.run(f"setpriv --reuid=libvirt-qemu --clear-groups kcore-qemu -machine virt -accel kvm -uuid {uuid}", check=False)
+    assert r.code == 1 and "does not take this process for domain" in r.stderr, r
+    # It did no harm: libvirt's own start arms anew.
+    virsh(domain, "start web")
+    wait_until_it_runs(domain)
+    virsh(domain, "destroy web")
