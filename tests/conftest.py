@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of all tests that need the emulated server.
 
-    server          one booted server, shared by the whole run: 4 CPUs, 4 GiB,
-                    KCore at EL2. A test leaves it as it found it. A server that
-                    a test broke is replaced for the tests after it.
+    server          one booted server, shared by all tests of a pytest worker: 4
+                    CPUs, 4 GiB, KCore at EL2. A test leaves it as it found it. A
+                    server that a test broke is replaced for the tests after it.
     boot_shared     the same, for fixtures that outlive a test
     boot            a function that boots a server of its own:
                     boot(cpus=1, cpu="cortex-a53", ...)
+    new_name        a function: the name of a server that there was not yet
     http_directory  a directory of this machine that the server sees as
                     http_directory.url
 
@@ -17,6 +18,7 @@ import functools
 import http.server
 import os
 import pathlib
+import secrets
 import sys
 import threading
 
@@ -29,23 +31,37 @@ import kserv  # noqa: E402
 # How long a boot may take. TCG on a slow or busy machine is slow.
 BOOT_TIMEOUT = float(os.environ.get("KCORE_BOOT_TIMEOUT", "300"))
 
+# Levels may run at the same time: each knows its servers by their names.
+PREFIX = f"test-{os.environ.get('KCORE_LEVEL', 'hand')}-"
+
 _shared = []
-_count = 0
 
 
-def _forget_old():
-    """Keeps the logs of the last run only."""
+def pytest_sessionstart(session):
+    """Keeps the logs of the last run only. The controller does it, before there
+    are workers, whose servers it would take for old ones."""
+    if hasattr(session.config, "workerinput"):
+        return
     for name in kserv.servers():
-        if name.startswith("test-") and not kserv.Server(name).running():
+        if name.startswith(PREFIX) and not kserv.Server(name).running():
             kserv.remove(name)
 
 
-def _boot(name, **settings):
+def _new_name():
+    return PREFIX + secrets.token_hex(4)
+
+
+@pytest.fixture(scope="session")
+def new_name():
+    return _new_name
+
+
+def _boot(**settings):
     config = kserv.Config(mode=os.environ.get("KCORE_TEST_MODE", "kcore"))
     for key, value in settings.items():
         assert hasattr(config, key), key
         setattr(config, key, value)
-    s = kserv.Server(name, config)
+    s = kserv.Server(_new_name(), config)
     s.start(die_with_parent=True)
     try:
         s.boot_seconds = s.wait_ssh(BOOT_TIMEOUT)
@@ -59,13 +75,11 @@ def _boot(name, **settings):
 def boot_shared():
     """A function that returns the shared server, booted if need be. For
     fixtures that outlive a test; tests take `server`."""
-    _forget_old()
-
     def get():
         if _shared and not _shared[0].running():
             _shared.pop().stop()
         if not _shared:
-            _shared.append(_boot(f"test-{os.getpid()}"))
+            _shared.append(_boot())
         return _shared[0]
 
     yield get
@@ -93,9 +107,7 @@ def boot():
     booted = []
 
     def start(**settings):
-        global _count
-        _count += 1
-        s = _boot(f"test-{os.getpid()}-{_count}", **settings)
+        s = _boot(**settings)
         booted.append(s)
         return s
 

@@ -51,8 +51,8 @@ def refused(server, name, initrd, words, append="", more=""):
 
 
 @pytest.fixture(scope="module")
-def server():
-    s = kserv.Server(f"test-{os.getpid()}-disk", kserv.Config(guest_image=str(IMAGE), kcore_append="kcore token=cmw"))
+def server(new_name):
+    s = kserv.Server(new_name(), kserv.Config(guest_image=str(IMAGE), kcore_append="kcore token=cmw"))
     s.start(die_with_parent=True)
     try:
         s.wait_ssh(float(os.environ.get("KCORE_BOOT_TIMEOUT", "300")))

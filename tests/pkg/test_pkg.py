@@ -53,7 +53,8 @@ while :; do /usr/libexec/kcore-agent serve; sleep 1; done
 class Machine:
     """The machine, of which the server object is one power-on."""
 
-    def __init__(self):
+    def __init__(self, name):
+        self.name = name
         self.server = None
         self.runs = 0
         self.before = None      # SNAPSHOT of the stock system
@@ -61,7 +62,7 @@ class Machine:
 
     def power_on(self, **settings):
         config = kserv.Config(mode="uefi", disk=DISK, guest_image="", cpus=2, memory="3G", reboot=True, **settings)
-        self.server = kserv.Server(f"test-{os.getpid()}-pkg", config)
+        self.server = kserv.Server(self.name, config)
         self.server.start(die_with_parent=True)
 
     def unplug(self):
@@ -128,8 +129,8 @@ class Machine:
 
 
 @pytest.fixture(scope="module")
-def machine():
-    m = Machine()
+def machine(new_name):
+    m = Machine(new_name())
     for name in kserv.servers():
         if name.endswith("-pkg") and not kserv.Server(name).running():
             kserv.remove(name)
