@@ -1,7 +1,9 @@
 (* SPDX-License-Identifier: Apache-2.0 *)
 (* hyp/core/realm.c: RMI_REALM_CREATE (DEN0137 B4.3). *)
 From kcore Require Export spec.Realm.
+From kcore Require Export spec.Rmi.
 From kcore Require Export spec.Rtt.
+From kcore Require Export spec.GranuleRange.
 Local Open Scope Z_scope.
 
 (* Table t of the start tables from base on is the realm's: it stands at the start level, with none above. *)
@@ -10,3 +12,16 @@ Definition start_owned (rd level base t : Z) (s : state) : state :=
   with_places (<[pa := Place rd level (t * span level) 0]> (places s))
     (set_granule pa (Gran GS_RTT rd (g_refs (granule_at s pa))) s).
 Definition starts_owned (rd level base : Z) (n : nat) (s : state) : state := each_below n (start_owned rd level base) s.
+
+(* What realm_create_claimed does: rd is claimed, the VMID is the realm's. *)
+Definition LOG_CREATE := 2.
+Definition realm_built (rd : Z) (p : realm_params) (s : state) : state :=
+  let n := Z.to_nat (p_num_start p) in
+  starts_owned rd (p_start_level p) (p_rtt_base p) n (start_filled rd n (realm_filled rd p s)).
+Definition realm_made (rd : Z) (p : realm_params) (s : state) : state :=
+  log_put LOG_CREATE rd (p_vmid p) (counted CTR_REALMS 1 (with_owner rd GS_RD 0 (flushed (p_vmid p) s))).
+Definition create_claimed (rd : Z) (p : realm_params) (s : state) : Z * state :=
+  let n := Z.to_nat (p_num_start p) in
+  let (ok, s1) := claim_all n (p_rtt_base p) s in
+  if ok =? 0 then (RMI_ERROR_INPUT, s1)
+  else (RMI_SUCCESS, realm_made rd p (claims_dropped n (p_rtt_base p) (realm_built rd p s1))).
