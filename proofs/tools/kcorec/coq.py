@@ -82,6 +82,22 @@ def dependencies(path, modules):
     return wanted
 
 
+def about(path):
+    """The layer that a file of proofs is about: its head says hyp/core/NAME.c, or .h; None if it is of no single one."""
+    named = re.match(r"(?:\s*\(\* SPDX[^\n]*\*\)\s*\n)?\s*\(\*\s*hyp/core/(\w+)\.([ch])\b", path.read_text())
+    if not named:
+        return None
+    if not (TREE / "hyp" / "core" / f"{named[1]}.{named[2]}").exists():
+        raise Failed(f"{path}: there is no hyp/core/{named[1]}.{named[2]}")
+    return named[1]
+
+
+def theorems(path):
+    """NAME of each theorem NAME_ok, in a section or not."""
+    text = re.sub(r"\(\*.*?\*\)", " ", path.read_text(), flags=re.S)
+    return set(re.findall(r"^\s*Theorem\s+(\w+)_ok\b", text, re.M))
+
+
 def coqc(path, out):
     started = time.monotonic()
     done = run(["coqc", "-q", "-R", out, "kcore", path], cwd=out)
