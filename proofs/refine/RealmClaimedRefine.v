@@ -109,13 +109,15 @@ Lemma owned_same {A} (g : state -> A) rd level base n s :
   (forall m x, g (with_gran m x) = g x) -> (forall m x, g (with_places m x) = g x) -> g (starts_owned rd level base n s) = g s.
 Proof. intros H1 H2. apply each_keeps. intros i x _. unfold start_owned, set_granule. by rewrite H2, H1. Qed.
 
-Theorem realm_create_claimed_ok rd p s :
-  inv s -> held s = [LGranule rd] -> shrinking s = false -> staled s = [] -> has_state GS_DELEGATED rd s = true ->
+(* Of the invariant: what it says of granules that are nobody's. *)
+Theorem realm_create_claimed_ok rd p s s0 :
+  inv s0 -> hw s = hw s0 -> gran s = gran s0 -> mem s = mem s0 -> places s = places s0 ->
+  held s = [LGranule rd] -> shrinking s = false -> staled s = [] -> has_state GS_DELEGATED rd s = true ->
   p_vmid p ∈ vmids s -> realm_possible p s = true -> u64 (p_rtt_base p) ->
   core "realm_create_claimed" (rd :: slots p) s = Some ([fst (create_claimed rd p s)], snd (create_claimed rd p s)).
 Proof.
-  intros I Hh Hs Hst Hd Hv Hp Hu.
-  destruct (possible_facts _ _ (proj2 (h_width _ (i_hw _ I))) Hp) as (Hsz & Hn & Ha).
+  intros I Eh Eg Em Ep Hh Hs Hst Hd Hv Hp Hu.
+  destruct (possible_facts p s) as (Hsz & Hn & Ha); [rewrite Eh; apply (h_width _ (i_hw _ I))|exact Hp|].
   remember (Z.to_nat (p_num_start p)) as n eqn:En0. assert (En : Z.of_nat n = p_num_start p) by lia.
   unfold create_claimed. rewrite <- En0.
   pose proof (granules_claim_ok (p_rtt_base p) n s ltac:(lia) Hs) as C. rewrite En in C.
@@ -127,7 +129,7 @@ Proof.
   assert (Hok : forall i, 0 <= i < Z.of_nat n -> ok i = true) by (intros i Hi; apply (leading_ok ok n); by rewrite El).
   assert (Hb : 0 < p_rtt_base p < 2 ^ 40).
   { pose proof (Hok 0 ltac:(lia)) as H0. unfold ok in H0. rewrite nth_page_0 in H0 by exact Hu.
-    apply andb_true_iff in H0 as [(g & Hg & _)%has_state_inv _]. apply (i_gran _ I _ _ Hg). }
+    apply andb_true_iff in H0 as [(g & Hg & _)%has_state_inv _]. rewrite Eg in Hg. apply (i_gran _ I _ _ Hg). }
   assert (Np : forall i, 0 <= i < 16 -> nth_page (p_rtt_base p) i = p_rtt_base p + i * 4096).
   { intros i Hi. unfold nth_page. apply wrap_small. lia. }
   assert (Hne : forall i, 0 <= i < Z.of_nat n -> rd <> p_rtt_base p + i * 4096).
@@ -149,7 +151,7 @@ Proof.
   assert (I1 : in_hand rd s1 = true) by (unfold in_hand, tracked; by rewrite T2, Hx, T6).
   eapply bind_call; [apply (realm_fill_ok rd p s1 I1 Hsz)|]. tidy.
   pose proof (scratch_filled_rd rd p s1) as S2.
-  destruct (filled_rd rd p s1) as (R1 & R2 & R3); [rewrite T1; apply (i_mem _ I)|].
+  destruct (filled_rd rd p s1) as (R1 & R2 & R3); [rewrite T1, Em; apply (i_mem _ I)|].
   unfold realm_built. rewrite <- En0.
   generalize dependent (realm_filled rd p s1). intros s2 S2 R1 R2 R3.
   pose proof (scratch_hand rd rd _ _ S2 I1) as I2. destruct S2 as [S2 P2].
@@ -158,12 +160,12 @@ Proof.
     apply andb_true_iff in H0 as [H0 _]. pose proof H0 as (g & Hg & Hgs)%has_state_inv. rewrite S2. constructor.
     - unfold has_state in *. cbn [gran with_digest with_hash_page with_mem]. by rewrite T2.
     - exact (T7 t Ht).
-    - cbn [places with_digest with_hash_page with_mem]. rewrite T3. apply (not_placed _ _ I). unfold has_state. by rewrite Hg, Hgs.
-    - cbn [hw with_digest with_hash_page with_mem]. rewrite T4. apply (not_host_table _ _ g I Hg). by rewrite Hgs. }
+    - cbn [places with_digest with_hash_page with_mem]. rewrite T3, Ep. rewrite Eg in Hg. apply (not_placed _ _ I). unfold has_state. by rewrite Hg, Hgs.
+    - cbn [hw with_digest with_hash_page with_mem]. rewrite T4, Eh. rewrite Eg in Hg. apply (not_host_table _ _ g I Hg). by rewrite Hgs. }
   assert (V2 : forall t, 0 <= t < Z.of_nat n -> no_valid (page (mem s2) (p_rtt_base p + t * 4096)) = true).
-  { intros t Ht. rewrite P2, T1 by (intros E; by apply (Hne t)). pose proof (Hok t Ht) as H0. unfold ok in H0. rewrite Np in H0 by lia.
+  { intros t Ht. rewrite P2, T1, Em by (intros E; by apply (Hne t)). pose proof (Hok t Ht) as H0. unfold ok in H0. rewrite Np in H0 by lia.
     apply andb_true_iff in H0 as [(g & Hg & Hgs)%has_state_inv _].
-    destruct (i_zero _ I _ _ Hg Hgs) as (-> & _). reflexivity. }
+    rewrite Eg in Hg. destruct (i_zero _ I _ _ Hg Hgs) as (-> & _). reflexivity. }
   pose proof (rtt_init_start_ok rd s2 I2) as C. rewrite R2, R3, <- En0 in C.
   eapply bind_call; [apply C; [intros; apply F2; lia|lia|lia]|]. tidy. clear C.
   pose proof (start_filled_put rd n s2) as F. rewrite R3 in F.

@@ -4,6 +4,7 @@ From kcore Require Export spec.Realm.
 From kcore Require Export spec.Rmi.
 From kcore Require Export spec.Rtt.
 From kcore Require Export spec.GranuleRange.
+From kcore Require Export spec.RecObject.
 Local Open Scope Z_scope.
 
 (* Table t of the start tables from base on is the realm's: it stands at the start level, with none above. *)
@@ -25,3 +26,23 @@ Definition create_claimed (rd : Z) (p : realm_params) (s : state) : Z * state :=
   let (ok, s1) := claim_all n (p_rtt_base p) s in
   if ok =? 0 then (RMI_ERROR_INPUT, s1)
   else (RMI_SUCCESS, realm_made rd p (claims_dropped n (p_rtt_base p) (realm_built rd p s1))).
+
+(* Can the host have this realm? The machine can make it; its VMID is free; its RD and its start tables are delegated,
+   claimed by nobody, and all different. *)
+Definition vmid_free (vmid : Z) (s : state) : bool := vmid_usable (hw s) vmid && negb (bool_decide (vmid ∈ vmids s)).
+Definition starts_claimable (rd base : Z) (n : nat) (s : state) : bool :=
+  forallb (fun t => claimable GS_DELEGATED (nth_page base t) s && negb (nth_page base t =? rd)) (below n).
+Definition realm_creatable (rd : Z) (p : realm_params) (s : state) : bool :=
+  realm_possible p s && vmid_free (p_vmid p) s && claimable GS_DELEGATED rd s &&
+  starts_claimable rd (p_rtt_base p) (Z.to_nat (p_num_start p)) s.
+Definition vmid_taken (vmid : Z) (s : state) : state := with_vmids ({[vmid]} ∪ vmids s) s.
+Definition realm_new (rd : Z) (p : realm_params) (s : state) : state :=
+  realm_made rd p (realm_built rd p (vmid_taken (p_vmid p) s)).
+
+(* The parameters are in this CPU's parameter page. *)
+Definition create_given (rd : Z) (s : state) : Z * state :=
+  let p := params_given s in
+  if realm_creatable rd p s then (RMI_SUCCESS, realm_new rd p s) else (RMI_ERROR_INPUT, s).
+(* They come from a page of the host's that can be pinned. *)
+Definition create_realm (rd ns : Z) (s : state) : Z * state :=
+  if pinnable ns s then create_given rd (params_loaded ns s) else (RMI_ERROR_INPUT, s).
