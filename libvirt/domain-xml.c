@@ -4,10 +4,10 @@
 #include <inttypes.h>
 #include <libxml/parser.h>
 #include <libxml/tree.h>
-#include <stdarg.h>
 
 #include "../libkcore/guest-config.h"
 #include "../libkcore/layout.h"
+#include "refuse.h"
 
 /* What QEMU needs beside what the realm may lock: its own heap, caches, device queues. */
 #define QEMU_OVERHEAD (256 * MIB)
@@ -25,21 +25,6 @@ static void xml_freep(xmlChar **s) {
 }
 #define _cleanup_xml_ _cleanup_(xml_freep)
 
-static int complain(char **ret_error, const char *format, ...) _printf_(2, 3);
-static int complain(char **ret_error, const char *format, ...) {
-        va_list ap;
-        int n;
-
-        va_start(ap, format);
-        n = vasprintf(ret_error, format, ap);
-        va_end(ap);
-        if (n < 0) {
-                *ret_error = NULL;
-                return -ENOMEM;
-        }
-        return -EINVAL;
-}
-
 void domain_xml_done(struct domain_xml *d) {
         free(d->name);
         free(d->emulator);
@@ -55,15 +40,15 @@ static int read_document(const char *text, size_t size, xmlDocPtr *ret, xmlNodeP
         xmlNodePtr root;
 
         if (size > DOMAIN_XML_MAX)
-                return complain(ret_error, "the domain's XML is larger than 4M");
+                return refuse(ret_error, "the domain's XML is larger than 4M");
         doc = xmlReadMemory(text, (int) size, "domain", NULL, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_NOBLANKS);
         if (!doc)
-                return complain(ret_error, "the domain's XML is not well-formed");
+                return refuse(ret_error, "the domain's XML is not well-formed");
         if (doc->intSubset || doc->extSubset)
-                return complain(ret_error, "the domain's XML has a document type definition");
+                return refuse(ret_error, "the domain's XML has a document type definition");
         root = xmlDocGetRootElement(doc);
         if (!root || !xmlStrEqual(root->name, XML("domain")) || root->ns)
-                return complain(ret_error, "this is not the XML of a domain");
+                return refuse(ret_error, "this is not the XML of a domain");
         *ret = TAKE_PTR(doc);
         *ret_root = root;
         return 0;
@@ -84,7 +69,7 @@ static xmlNodePtr next_named(xmlNodePtr n, const char *name) {
 static int child(xmlNodePtr parent, const char *name, xmlNodePtr *ret, char **ret_error) {
         *ret = parent ? next_named(parent->children, name) : NULL;
         if (*ret && next_named((*ret)->next, name))
-                return complain(ret_error, "the domain's XML has <%s> twice", name);
+                return refuse(ret_error, "the domain's XML has <%s> twice", name);
         return 0;
 }
 
@@ -118,7 +103,7 @@ static int read_memory(xmlNodePtr n, uint64_t *ret, char **ret_error) {
         if (r < 0)
                 return r;
         if (factor == 0 || parse_unsigned(strempty(text), UINT64_MAX / factor, &value) < 0)
-                return complain(ret_error, "<memory> of the domain is not understood");
+                return refuse(ret_error, "<memory> of the domain is not understood");
         *ret = value * factor;
         return 0;
 }
@@ -133,20 +118,20 @@ static int read_metadata(xmlNodePtr metadata, struct domain_xml *d, char **ret_e
                         continue;
                 d->has_metadata = true;
                 if (found || !xmlStrEqual(n->name, XML("realm")))
-                        return complain(ret_error, "<metadata> must have one element <realm> of %s", DOMAIN_NAMESPACE);
+                        return refuse(ret_error, "<metadata> must have one element <realm> of %s", DOMAIN_NAMESPACE);
                 found = n;
         }
         if (!found)
                 return 0;
         for (xmlAttrPtr a = found->properties; a; a = a->next)
                 if (a->ns || !xmlStrEqual(a->name, XML("image")))
-                        return complain(ret_error, "<realm> in <metadata> has an attribute that is not known: %s", (const char *) a->name);
+                        return refuse(ret_error, "<realm> in <metadata> has an attribute that is not known: %s", (const char *) a->name);
         if (xmlFirstElementChild(found))
-                return complain(ret_error, "<realm> in <metadata> has an element that is not known: %s",
+                return refuse(ret_error, "<realm> in <metadata> has an element that is not known: %s",
                                 (const char *) xmlFirstElementChild(found)->name);
         image = xmlGetNoNsProp(found, XML("image"));
         if (!image || image[0] != '/' || !guest_label_is_valid((const char *) image))
-                return complain(ret_error, "<realm> in <metadata> must name an image by its absolute path: image=\"/...\"");
+                return refuse(ret_error, "<realm> in <metadata> must name an image by its absolute path: image=\"/...\"");
         d->image = strdup((const char *) image);
         return d->image ? 0 : -ENOMEM;
 }
@@ -172,11 +157,11 @@ static int read_domain(xmlNodePtr root, struct domain_xml *d, char **ret_error) 
         if (r < 0)
                 return r;
         if (isempty(d->name))
-                return complain(ret_error, "the domain has no name");
+                return refuse(ret_error, "the domain has no name");
         if (uuid && sd_id128_from_string(uuid, &d->uuid) < 0)
-                return complain(ret_error, "the domain's UUID is none");
+                return refuse(ret_error, "the domain's UUID is none");
         if (vcpus && parse_unsigned(vcpus, 4096, &n) < 0)
-                return complain(ret_error, "<vcpu> of the domain is not understood");
+                return refuse(ret_error, "<vcpu> of the domain is not understood");
         d->vcpus = (uint32_t) n;
         return memory ? read_memory(memory, &d->memory, ret_error) : 0;
 }
@@ -202,12 +187,12 @@ bool domain_xml_says_protected(const struct domain_xml *d) {
 
 int domain_xml_check(const struct domain_xml *d, char **ret_error) {
         if (!d->image)
-                return complain(ret_error, "domain %s has the emulator " DOMAIN_EMULATOR ", but its <metadata> name no image: a protected domain has <realm xmlns=\"" DOMAIN_NAMESPACE "\" image=\"...\"/>", d->name);
+                return refuse(ret_error, "domain %s has the emulator " DOMAIN_EMULATOR ", but its <metadata> name no image: a protected domain has <realm xmlns=\"" DOMAIN_NAMESPACE "\" image=\"...\"/>", d->name);
         if (!d->emulator || !streq(d->emulator, DOMAIN_EMULATOR))
-                return complain(ret_error, "domain %s says in its <metadata> that it is protected, but its <emulator> is %s, not " DOMAIN_EMULATOR ": it is not started unprotected",
+                return refuse(ret_error, "domain %s says in its <metadata> that it is protected, but its <emulator> is %s, not " DOMAIN_EMULATOR ": it is not started unprotected",
                                 d->name, strempty(d->emulator));
         if (sd_id128_is_null(d->uuid))
-                return complain(ret_error, "domain %s has no UUID", d->name);
+                return refuse(ret_error, "domain %s has no UUID", d->name);
         return 0;
 }
 
@@ -300,9 +285,9 @@ static int set_os(xmlNodePtr root, char **ret_error) {
         arch = xmlGetNoNsProp(type, XML("arch"));
         machine = xmlGetNoNsProp(type, XML("machine"));
         if (arch && !xmlStrEqual(arch, XML("aarch64")))
-                return complain(ret_error, "the domain is for %s; realms are for aarch64", (const char *) arch);
+                return refuse(ret_error, "the domain is for %s; realms are for aarch64", (const char *) arch);
         if (machine && !xmlStrEqual(machine, XML("virt")) && xmlStrncmp(machine, XML("virt-"), 5) != 0)
-                return complain(ret_error, "the domain's machine is %s; realms need virt", (const char *) machine);
+                return refuse(ret_error, "the domain's machine is %s; realms need virt", (const char *) machine);
         for (size_t i = 0; i < ELEMENTSOF(not_these); i++)
                 drop(os, not_these[i]);
         xmlUnsetProp(os, XML("firmware"));
@@ -322,7 +307,7 @@ static int convert(xmlNodePtr root, const char *image, uint64_t memory, uint32_t
         int r;
 
         if (!type || !xmlStrEqual(type, XML("kvm")))
-                return complain(ret_error, "the domain is of type %s; realms are of type kvm", type ? (const char *) type : "none");
+                return refuse(ret_error, "the domain is of type %s; realms are of type kvm", type ? (const char *) type : "none");
         r = set_metadata(root, image);
         r = r < 0 ? r : set_os(root, ret_error);
         if (r < 0)

@@ -12,6 +12,7 @@
 #include "../libkcore/io.kcore.Manager.h"
 #include "../libkcore/memfd.h"
 #include "domain-xml.h"
+#include "refuse.h"
 
 #define CALL_TIMEOUT_USEC (120 * USEC_PER_SEC)
 
@@ -49,19 +50,14 @@ static int open_image(const char *path, int *ret) {
         return 0;
 }
 
-static const char *string_at(sd_json_variant *v, const char *key) {
-        v = v ? sd_json_variant_by_key(v, key) : NULL;
-        return v && sd_json_variant_is_string(v) ? sd_json_variant_string(v) : "";
-}
-
 static int refused(const struct domain_xml *d, const char *error, sd_json_variant *p) {
         if (streq(error, ERROR_CHECK_FAILED))
-                return die("domain %s can not be a realm on this machine: %s: %s. %s", d->name, string_at(p, "title"),
-                           string_at(p, "message"), string_at(p, "fix"));
+                return die("domain %s can not be a realm on this machine: %s: %s. %s", d->name, reply_text(p, "title"),
+                           reply_text(p, "message"), reply_text(p, "fix"));
         if (streq(error, ERROR_GUEST_EXISTS))
                 return die("domain %s is running already", d->name);
-        if (*string_at(p, "message"))
-                return die("domain %s can not be launched: %s", d->name, string_at(p, "message"));
+        if (*reply_text(p, "message"))
+                return die("domain %s can not be launched: %s", d->name, reply_text(p, "message"));
         return die("domain %s can not be launched: %s", d->name, error);
 }
 

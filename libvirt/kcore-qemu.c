@@ -12,6 +12,7 @@
 #include "../libkcore/checks.h"
 #include "../libkcore/io.kcore.Launch.h"
 #include "qemu-argv.h"
+#include "refuse.h"
 
 #define CLAIM_TIMEOUT_USEC (60 * USEC_PER_SEC)
 
@@ -22,11 +23,6 @@ struct reply {
         uint64_t memory, locked_memory;
         uint32_t vcpus;
 };
-
-static const char *string_at(sd_json_variant *v, const char *key) {
-        v = v ? sd_json_variant_by_key(v, key) : NULL;
-        return v && sd_json_variant_is_string(v) ? sd_json_variant_string(v) : "";
-}
 
 static int refused(const char *error, const char *uuid) {
         if (streq(error, ERROR_NOT_ARMED))
@@ -74,7 +70,7 @@ static int claim(sd_id128_t uuid, struct qemu_launch *ret, uint64_t *ret_locked)
         if (r < 0)
                 return die("kcoresd does not answer: %s", strerror(-r));
         if (error)
-                return refused(error, *string_at(v, "uuid") ? string_at(v, "uuid") : text);
+                return refused(error, *reply_text(v, "uuid") ? reply_text(v, "uuid") : text);
         r = sd_json_dispatch(v, table, SD_JSON_ALLOW_EXTENSIONS, &w);
         if (r < 0)
                 return die("kcoresd's answer is not understood");

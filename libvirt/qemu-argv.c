@@ -2,26 +2,11 @@
 #include "qemu-argv.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <systemd/sd-json.h>
 
 #include "../libkcore/agent-port.h"
 #include "../libkcore/qemu-cmdline.h"
-
-static int refuse(char **ret_error, const char *format, ...) _printf_(2, 3);
-static int refuse(char **ret_error, const char *format, ...) {
-        va_list ap;
-        int n;
-
-        va_start(ap, format);
-        n = vasprintf(ret_error, format, ap);
-        va_end(ap);
-        if (n < 0) {
-                *ret_error = NULL;
-                return -ENOMEM;
-        }
-        return -EINVAL;
-}
+#include "refuse.h"
 
 /* "-uuid" or "--uuid" to "uuid"; NULL if it is no option. */
 static const char *option_name(const char *word) {
