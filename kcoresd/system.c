@@ -315,6 +315,16 @@ static int unit_forget(void *system, const char *unit) {
         return unit_call(system, "ResetFailedUnit", "s", unit, NULL);
 }
 
+/* When a vCPU fails, QEMU prints its registers: of a realm they are zeros, and they would hide why it failed. */
+static bool of_register_dump(const char *line, size_t size) {
+        while (size > 0 && *line == ' ') {
+                line++;
+                size--;
+        }
+        return (size > 3 && (memcmp(line, "PC=", 3) == 0 || memcmp(line, "SP=", 3) == 0)) ||
+                (size > 7 && memcmp(line, "PSTATE=", 7) == 0) || (size > 4 && line[0] == 'X' && line[3] == '=');
+}
+
 static char *unit_messages(const char *unit, uint64_t since) {
         static const char prefix[] = "qemu-system-aarch64: ";
         _cleanup_free_ char *match = NULL, *text = NULL;
@@ -341,6 +351,8 @@ static char *unit_messages(const char *unit, uint64_t since) {
                                 continue;
                         line = (const char *) data + strlen("MESSAGE=");
                         size -= strlen("MESSAGE=");
+                        if (of_register_dump(line, size))
+                                continue;
                         if (size > strlen(prefix) && memcmp(line, prefix, strlen(prefix)) == 0) {
                                 line += strlen(prefix);
                                 size -= strlen(prefix);
