@@ -273,3 +273,28 @@ Proof.
   - split; [reflexivity|]. split; [destruct f; try exact Ha; apply alone_fields; cbn; tauto|]. split; [by destruct f|].
     intros c T. pose proof (Hc c T) as R. destruct f; (eapply (det_word c _ _ _ s _ S); [reflexivity..|exact R]).
 Qed.
+
+(* ---- What never changes ---- *)
+
+Lemma prim_fixed p args s rs s' : prim_sem p args s = Some (rs, s') -> hw s' = hw s /\ (dom (gran s') : gset Z) = dom (gran s).
+Proof.
+  intros H.
+  assert (D : forall pa g, tracked s pa = true -> (dom (<[pa := g]> (gran s)) : gset Z) = dom (gran s)).
+  { intros pa g T. rewrite dom_insert_L. unfold tracked in T. destruct (gran s !! pa) eqn:E; [|discriminate].
+    assert (pa ∈ (dom (gran s) : gset Z)) by (apply elem_of_dom; eauto). set_solver. }
+  destruct p; destruct args as [|a0 [|a1 [|a2 [|a3 [|a4 [|a5 args]]]]]]; try discriminate H;
+    cbv beta iota delta [prim_sem] in H; try (apply ok_guarded in H as [G E]).
+  all: try (injection E as <- <-; split; reflexivity).
+  all: try (match type of E with (if ?c then _ else _) = _ => destruct c end; injection E as <- <-; split; reflexivity).
+  all: try (match type of E with (match ?o with _ => _ end) = _ => destruct o end; injection E as <- <-; split; reflexivity).
+  - injection E as <- <-. split; [reflexivity|]. apply D. eapply set_tracked, G.
+  - injection E as <- <-. split; [reflexivity|]. apply D. apply andb_true_iff in G as [G _]. by apply hand_tracked.
+  - destruct (claimable GS_NS a0 s && _) eqn:C; injection E as <- <-; [|auto]. split; [reflexivity|]. apply D.
+    apply andb_true_iff in C as [C _]. unfold claimable in C. apply andb_true_iff in C as [C _]. by eapply has_tracked.
+  - injection E as <- <-. split; [reflexivity|]. apply D. apply andb_true_iff in G as [G _]. by apply pinned_tracked.
+  - injection E as <- <-. unfold after_write. destruct (role_of (hw s) a0); split; reflexivity.
+  - injection E as <- <-. unfold el1_set. destruct (loaded s =? a0); split; reflexivity.
+  - destruct (log_text (hw s) (logged s) a1) as [n next]. apply ok_guarded in H as [G E]. injection E as <- <-. split; reflexivity.
+  - injection E as <- <-. destruct f; split; reflexivity.
+  - injection E as <- <-. destruct f; split; reflexivity.
+Qed.
