@@ -41,6 +41,53 @@ Section keeps.
   Qed.
 End keeps.
 
+(* What every primitive but some keeps, every function keeps that does not use these, nor calls one that does. *)
+Section without.
+  Context {prim state : Type} (psem : prim -> list Z -> M state (list Z)) (P : state -> Prop) (some : prim -> bool).
+  Context (Hprim : forall p args, some p = false -> keeps P (psem p args)).
+
+  Fixpoint without (names : list string) (s : stmt prim) : bool :=
+    match s with
+    | SPrim _ p _ => negb (some p)
+    | SCall _ f _ => named f names
+    | SIf _ a b | SSeq a b => without names a && without names b
+    | SFor _ _ _ b => without names b
+    | SSkip | SSet _ _ | SRet _ => true
+    end.
+  (* The functions without them. *)
+  Fixpoint functions_without (names : list string) (p : list (string * fundef prim)) : list string :=
+    match p with
+    | [] => names
+    | (f, d) :: p =>
+        functions_without
+          (if without names (f_body d) then f :: names else List.filter (fun g => negb (String.eqb g f)) names) p
+    end.
+
+  Lemma exec_without (E : env state) names (HE : forall f args, named f names = true -> keeps P (E f args)) st :
+    without names st = true -> forall fr k, (forall fr', keeps P (k fr')) -> keeps P (exec psem E st fr k).
+  Proof.
+    induction st; simpl; intros H fr k Hk; auto.
+    - apply bind_keeps; [|auto]. apply Hprim. now apply negb_true_iff.
+    - apply bind_keeps; auto.
+    - apply andb_true_iff in H as [H1 H2]. destruct (test fr c); auto.
+    - apply andb_true_iff in H as [H1 H2]. auto.
+    - apply loop_keeps; auto.
+    - intros s rs s' [= _ <-]. auto.
+  Qed.
+
+  Theorem link_without p f args : named f (functions_without [] p) = true -> keeps P (link psem p f args).
+  Proof.
+    unfold link. assert (H : forall g a, named g [] = true -> keeps P (nothing (state := state) g a)) by (intros g a Hg; discriminate).
+    revert H. generalize (nothing (state := state)) as E. generalize (@nil string) as names. revert f args.
+    induction p as [|[g d] p IH]; simpl; intros f args names E HE; [apply HE|].
+    apply IH. intros f' args'. unfold define. destruct (without names (f_body d)) eqn:W.
+    - simpl. destruct (String.eqb f' g); [|apply HE]. intros _.
+      apply (exec_without E names HE _ W). intros fr' s rs s' [= _ <-]. auto.
+    - intros Hf. apply named_In in Hf. apply filter_In in Hf as [Hf N]. apply negb_true_iff in N. rewrite N.
+      apply HE. now apply named_In.
+  Qed.
+End without.
+
 Section follows.
   Context {prim A B : Type} (pA : prim -> list Z -> M A (list Z)) (pB : prim -> list Z -> M B (list Z)) (R : A -> B -> Prop).
   Definition follows (m : M A (list Z)) (n : M B (list Z)) : Prop :=
