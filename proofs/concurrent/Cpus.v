@@ -1,13 +1,14 @@
 (* SPDX-License-Identifier: Apache-2.0 *)
 (* The machine of several CPUs. Each runs functions of the core, and the primitives of all of them come in any order, on one
    memory. A primitive does what prim_sem says, with the cells that it touches and what is its CPU's alone. It touches only
-   what its CPU has: cells come with a lock or a claim, two CPUs never have the same, and what is let go may be taken by
-   another. Or it takes cells that nobody has and gives them back at once: an atomic access.
+   what its CPU has: two CPUs never have the same cell, and what one gives another may take. A lock is a cell, too, and waited
+   for while another CPU has it. Which cells else an event takes and gives is for a run to say: those of a granule that it claims,
+   of a realm that it locks; of a page that it pins, if nobody else uses it, or for this access only.
 
    Of the memory that a primitive does not touch, and that others may be in the middle of changing, nothing is said where it
    runs: so of what a guard demands of others' cells. An attempt (to claim a granule, to pin one) may fail at any time,
-   for others may have it. Log and counters are not in this memory; what is read of them may be anything. Each access is at once seen by all: locks and atomic accesses order the
-   others, as their contracts in mach.h say. *)
+   for others may have it. Log and counters are not in this memory, and what is read of them may be anything. Each access is
+   at once seen by all: locks and atomic accesses order the others, as their contracts in mach.h say. *)
 From kcore Require Export concurrent.Ownership.
 From kcore Require Export concurrent.Framed.
 From kcore Require Export lang.Traces.
@@ -40,11 +41,10 @@ Definition unlocked_by (k : call prim) : option lock :=
   | P_host_unlock, [] => Some LHost
   | _, _ => None
   end.
-(* A lock that others have is waited for. Who takes no lock keeps nothing that it takes. *)
+(* A lock that others have is waited for. *)
 Record lawful (e : event) : Prop := Lawful {
   lw_lock : forall l, locked_by (e_call e) = Some l -> e_takes e (Lock l) = true /\ e_gives e (Lock l) = false;
   lw_unlock : forall l, unlocked_by (e_call e) = Some l -> e_takes e (Lock l) = false /\ e_gives e (Lock l) = true;
-  lw_atomic : forall x, locked_by (e_call e) = None -> e_takes e x = true -> e_gives e x = true;
 }.
 
 Definition touching_call (k : call prim) (s : state) (c : cell) : bool := touching (c_prim k) (c_args k) (c_results k) s c.
@@ -77,7 +77,7 @@ Definition moves_right : event -> Prop := acquires e_gives.
 Definition moves_left : event -> Prop := releases e_takes.
 
 (* Any run of the machine, in whatever order the CPUs' primitives come, ends where one ends in which each section stands alone,
-   if each is two-phase locked but for one atomic access in between. *)
+   if each takes before it gives, but for one atomic access in between. *)
 Theorem cpus_reduce l g g' : machine_runs l g g' -> in_turn section_of l ->
   (forall t, two_phase e_takes e_gives (Reduction.block section_of l t)) ->
   exists order, NoDup order /\ ordered order /\ (forall e, In e l -> In (section_of e) order) /\

@@ -1,7 +1,6 @@
 (* SPDX-License-Identifier: Apache-2.0 *)
 (* What several CPUs do is what they do one after the other: each function of a run of the machine gives what the core gives
-   where it runs alone, each from where the one before it left, and the invariant holds for every CPU in between and at the
-   end. *)
+   where it runs alone, each from where the one before it left, and the invariant holds in between and at the end. *)
 From kcore Require Export concurrent.Cpus.
 From kcore Require Import lang.Keeps.
 From kcore Require Import refine.Tactics.
@@ -78,15 +77,13 @@ Qed.
 
 (* ---- Handlers ---- *)
 
-(* What a CPU that runs no REC may run: from any state with the invariant it ends in one, and no REC that another CPU runs
-   stops. *)
+(* What a CPU that runs no REC may run: from any state with the invariant it ends in one. *)
 Definition handler (f : string) (args : list Z) : Prop :=
-  forall s, inv s -> idle s -> runs s = 0 -> exists rs s', core f args s = Some (rs, s') /\ inv s' /\ idle s' /\ runs s' = 0 /\
-    forall rec, runs_well s rec -> runs_well s' rec.
+  forall s, inv s -> idle s -> runs s = 0 -> exists rs s', core f args s = Some (rs, s') /\ inv s' /\ idle s' /\ runs s' = 0.
 
-(* Each CPU sees a state with the invariant. *)
+(* Each CPU that takes part sees a state with the invariant. *)
 Definition calm (h : hardware) (busy : nat -> bool) (g : machine) : Prop :=
-  forall i, exists s, seen i g s /\ inv s /\ idle s /\ hw s = h /\ (busy i = true -> runs s = 0).
+  forall i, busy i = true -> exists s, seen i g s /\ inv s /\ idle s /\ hw s = h /\ runs s = 0.
 
 Lemma others_keep i l g g' : machine_runs l g g' -> Forall (fun e => e_cpu e = i) l -> forall j, j <> i -> local g' j = local g j.
 Proof.
@@ -104,7 +101,7 @@ Inductive serial (jobs : nat * nat -> job) : list (nat * nat) -> machine -> mach
     core (j_name (jobs t)) (j_args (jobs t)) s = Some (j_results (jobs t), s') ->
     seen (fst t) g1 s' -> inv s' -> idle s' -> serial jobs order g1 g2 -> serial jobs (t :: order) g g2.
 
-(* A section is a whole function, two-phase locked; of one granule not one attempt fails and another does not. *)
+(* A section is a whole function, and takes before it gives; of one granule not one attempt fails and another does not. *)
 Record whole (j : job) (b : list event) : Prop := Whole {
   wh_does : performs program (j_name j) (j_args j) (map e_call b) (j_results j);
   wh_handler : handler (j_name j) (j_args j);
@@ -117,30 +114,27 @@ Lemma section_calm h busy (jobs : nat * nat -> job) (t : nat * nat) b g g' : mac
   calm h busy g' /\ exists s s', seen (fst t) g s /\ inv s /\ idle s /\
     core (j_name (jobs t)) (j_args (jobs t)) s = Some (j_results (jobs t), s') /\ seen (fst t) g' s' /\ inv s' /\ idle s'.
 Proof.
-  intros Hr Hb [Hp Hh _ [o Ho]] Hbusy Hc. destruct (Hc (fst t)) as (s & [Hs1 Hs2] & Hi & Hd & Hw & Hn).
-  specialize (Hn Hbusy). set (s0 := with_others o s).
-  destruct (Hh s0) as (rs & s' & H & I' & D' & N' & K'); [by apply inv_others|exact Hd|exact Hn|].
+  intros Hr Hb [Hp Hh _ [o Ho]] Hbusy Hc. destruct (Hc (fst t) Hbusy) as (s & [Hs1 Hs2] & Hi & Hd & Hw & Hn).
+  set (s0 := with_others o s).
+  destruct (Hh s0) as (rs & s' & H & I' & D' & N'); [by apply inv_others|exact Hd|exact Hn|].
   assert (H' : link prim_sem program (j_name (jobs t)) (j_args (jobs t)) s0 = Some (rs, s')) by (with_strategy transparent [core] exact H).
   assert (Hs0 : seen (fst t) g s0) by (split; [intros c; unfold s0; rewrite read_others; apply Hs1|exact Hs2]).
   destruct (section_is_core _ _ _ _ _ _ _ _ _ _ Hr Hb Hp Hs0 Ho H') as (-> & Hs' & _).
   destruct (core_fixed _ _ _ _ _ H') as [Fh Fd]. split.
-  - intros j. destruct (Nat.eq_dec j (fst t)) as [->|N].
-    + exists s'. split; [exact Hs'|]. split; [exact I'|]. split; [exact D'|]. split; [rewrite Fh; exact Hw|]. intros _. exact N'.
-    + destruct (Hc j) as (z & [Hz1 Hz2] & Iz & Dz & Wz & Nz). exists (as_seen s' z). split; [|split; [|split; [exact Dz|split; [exact Wz|exact Nz]]]].
+  - intros j Bj. destruct (Nat.eq_dec j (fst t)) as [->|N].
+    + exists s'. split; [exact Hs'|]. split; [exact I'|]. split; [exact D'|]. split; [rewrite Fh; exact Hw|exact N'].
+    + destruct (Hc j Bj) as (z & [Hz1 Hz2] & Iz & Dz & Wz & Nz). exists (as_seen s' z). split; [|split; [|split; [exact Dz|split; [exact Wz|exact Nz]]]].
       * split; [intros c; rewrite read_as_seen; apply Hs'|]. rewrite (others_keep _ _ _ _ Hr Hb j N), Hz2.
         assert (Q : (dom (gran z) : gset Z) = dom (gran s')).
         { rewrite Fd. apply same_dom. intros c. rewrite <- Hz1, Hs1. reflexivity. }
         unfold alone. cbn. rewrite Q. reflexivity.
-      * apply inv_as_seen; [exact I'|exact Iz|rewrite Fh, Wz; symmetry; exact Hw|]. apply K'. intros Nr.
-        pose proof (i_runs _ Iz Nr) as [A B].
-        assert (Q : forall c, read c s0 = read c z) by (intros c; unfold s0; rewrite read_others, <- Hs1, Hz1; reflexivity).
-        split; [rewrite <- A; apply same_has; apply Q|].
-        rewrite <- B. unfold rec_of, rec_get. apply same_word. apply Q.
+      * apply inv_as_seen; [exact I'|exact Iz|rewrite Fh, Wz; symmetry; exact Hw|]. intros Nr. by destruct Nr.
   - exists s0, s'. split; [exact Hs0|]. split; [by apply inv_others|]. split; [exact Hd|]. auto.
 Qed.
 
 (* However the primitives of the CPUs are mixed, there is an order of the functions in which they give the same results and
-   leave the same memory where they run one after the other; and then every CPU sees a state with the invariant again. *)
+   leave the same memory where they run one after the other; and then every CPU that took part sees a state with the invariant
+   again. *)
 Theorem run_is_serial h busy (jobs : nat * nat -> job) l g g' :
   machine_runs l g g' -> in_turn section_of l -> calm h busy g ->
   (forall t, Reduction.block section_of l t <> [] -> busy (fst t) = true /\ whole (jobs t) (Reduction.block section_of l t)) ->
