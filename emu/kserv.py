@@ -201,7 +201,8 @@ class Server:
 
     def qemu_command(self, rom=True):
         c = self.config
-        machine = "virt,gic-version=3,its=off"
+        # QEMU's ACPI tables have an ITS in any case.
+        machine = "virt,gic-version=3" + ("" if c.mode == "uefi" and c.acpi else ",its=off")
         if c.mode in ("kcore", "plain", "uefi"):
             machine += ",virtualization=on"
         if c.mode in ("kcore", "uefi"):

@@ -57,7 +57,7 @@ class Machine:
         self.name = name
         self.server = None
         self.runs = 0
-        self.before = None      # SNAPSHOT of the stock system
+        self.before = None      # lines of SNAPSHOT of the stock system
         self.sectors = {}       # of files on the disk: path -> [(offset, length)] in bytes
 
     def power_on(self, **settings):
@@ -131,9 +131,6 @@ class Machine:
 @pytest.fixture(scope="module")
 def machine(new_name):
     m = Machine(new_name())
-    for name in kserv.servers():
-        if name.endswith("-pkg") and not kserv.Server(name).running():
-            kserv.remove(name)
     yield m
     if m.server:
         m.server.stop()
@@ -169,7 +166,9 @@ def test_stock_system_boots(machine):
     machine.up()
     assert not machine.runs_kcore()
     assert machine.run("test -d /sys/firmware/efi && ls /sys/firmware/devicetree/base/psci")
-    machine.before = machine.run(SNAPSHOT)
+    # What libvirtd makes when it starts for the first time is not ours.
+    machine.run("virsh list")
+    machine.before = set(machine.run(SNAPSHOT).splitlines())
 
 
 def test_packages_install(machine):
@@ -277,7 +276,7 @@ class Tenant:
         # UEFI hands over no DICE chain: nobody vouches for platform and core, which the tenant has to allow.
         reference = json.loads((work / "web.json").read_text())
         reference["platform"] |= {"lifecycle": "unknown", "instanceId": {"any": True}, "softwareComponents": [
-            {"type": "KCore", "version": "1.0", "measurement": {"any": True}, "signerId": {"any": True}}]}
+            {"type": "KCore", "version": {"any": True}, "measurement": {"any": True}, "signerId": {"any": True}}]}
         (work / "web.json").write_text(json.dumps(reference))
         reference["realm"]["initialMeasurement"] = "00" * 32
         (work / "other.json").write_text(json.dumps(reference))
@@ -291,8 +290,9 @@ class Tenant:
     def attest(self, server, name):
         """A token of the guest, for a nonce of the tenant's; returns the nonce."""
         nonce = os.urandom(64).hex()
-        for _ in range(int(GUEST_TIMEOUT)):
-            r = server.run(f"sleep 1; kcorectl attest {name} --nonce {nonce} --output -", check=False, text=False)
+        end = time.monotonic() + GUEST_TIMEOUT
+        while time.monotonic() < end:
+            r = server.run(f"sleep 1; kcorectl attest {name} --nonce {nonce} --output -", check=False, text=False, timeout=600)
             # No token to be had now: the agent does not run yet.
             if r.code != 5 or kcorectl(server, f"show {name}")[0]["guest"]["status"] != "running":
                 break
@@ -304,7 +304,7 @@ class Tenant:
         """The verdict on the last token; returns the claims that are rejected."""
         verdict = self.run("--json", "verify", self.work / "token", "--agent", "--platform", self.work / "server.kplat",
                            "--reference", self.work / reference, "--nonce", nonce, *options, code=code)
-        return [c["claim"] for c in json.loads(verdict)["claims"] if c["verdict"] == "rejected"]
+        return [c["claim"] for c in json.loads(verdict).get("claims", []) if c["verdict"] == "rejected"]
 
 
 @pytest.fixture(scope="module")
@@ -330,7 +330,8 @@ def test_upgrade_keeps_guests(machine, tenant):
     machine.run("apt-get -q -y reinstall /root/debs/kcoresd_*.deb 2>&1", timeout=600)
     after = kcorectl(machine.server, "show web")[0]
     assert after["guest"]["status"] == before["guest"]["status"] == "running"
-    assert after["runtime"]["realm"] == before["runtime"]["realm"]
+    assert after["runtime"]["pid"] == before["runtime"]["pid"]
+    assert after["runtime"]["realm"]["id"] == before["runtime"]["realm"]["id"]
     assert tenant.judge(tenant.attest(machine.server, "web"), "--insecure") == []
     machine.run("kcorectl stop --force web")
 
@@ -371,7 +372,6 @@ def test_purge_leaves_the_stock_system(machine):
     console = machine.reboot()
     assert "Loading KCore" not in console
     assert not machine.runs_kcore()
-    after = machine.run(SNAPSHOT)
-    assert set(after.splitlines()) - set(machine.before.splitlines()) == set()
-    assert set(machine.before.splitlines()) - set(after.splitlines()) == set()
+    changed = machine.before ^ set(machine.run(SNAPSHOT).splitlines())
+    assert not changed, "\n".join(sorted(changed))
     assert "kcore" not in machine.run("cat /boot/grub/grub.cfg; grub-editenv - list; cat /etc/group /etc/passwd")
