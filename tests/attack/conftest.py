@@ -63,7 +63,7 @@ def parts():
 
 @contextlib.contextmanager
 def booted(parts, name, kcore, **settings):
-    machine = Machine(f"attack-{name}", str(kcore), str(parts.kernel), str(parts.directory / "initrd.gz"), **settings)
+    machine = Machine(f"test-{os.environ.get('KCORE_LEVEL', 'hand')}-{name}", str(kcore), str(parts.kernel), str(parts.directory / "initrd.gz"), **settings)
     try:
         machine.boot(float(os.environ.get("KCORE_BOOT_TIMEOUT", "180")))
         yield Arena(machine, Rmi(machine), (parts.directory / "puppet.bin").read_bytes(),
