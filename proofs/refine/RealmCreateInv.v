@@ -247,7 +247,7 @@ Section create.
   Proof using I Hcr U4.
     intros Hq Hg. apply mine_free in Hq. unfold has_state in Hq. rewrite Hg in Hq. apply Z.eqb_eq in Hq. by apply (i_zero _ I _ _ Hg).
   Qed.
-  Lemma shape : 32 <= p_s2sz p <= 48 /\ 0 <= level <= 2 /\ (level = 0 -> 40 <= p_s2sz p) /\ 1 <= num <= 16 /\
+  Lemma new_shape : 32 <= p_s2sz p <= 48 /\ 0 <= level <= 2 /\ (level = 0 -> 40 <= p_s2sz p) /\ 1 <= num <= 16 /\
     (p_hash_algo p = 0 \/ p_hash_algo p = 1) /\ base mod (4096 * num) = 0 /\
     hi * size_of level = 2 ^ p_s2sz p /\ 2 * (hi / 2) = hi /\ hi <= 512 * num /\ (num = 1 \/ hi = 512 * num).
   Proof using I Hcr U6.
@@ -322,7 +322,7 @@ Section create.
   Qed.
   Lemma fine_prep : fine (realm_filled rd p (vmid_taken (p_vmid p) s)).
   Proof using I Hcr U1 U2 U3 U4 U5 U6.
-    destruct shape as (Hk & _). destruct (i_scratch _ I) as (S1 & S2 & S3 & S4 & S5 & S6).
+    destruct new_shape as (Hk & _). destruct (i_scratch _ I) as (S1 & S2 & S3 & S4 & S5 & S6).
     apply fine_filled; try assumption; [|lia]. constructor; try done; [apply (i_mem _ I)|exact (i_words _ I)|apply (i_hw _ I)].
   Qed.
   Lemma field_new f : rd_of z f rd = rd_of (realm_filled rd p (vmid_taken (p_vmid p) s)) f rd.
@@ -428,7 +428,7 @@ Section create.
   Lemma new_realm_ok : realm_ok z rd.
   Proof using I Hcr U1 U2 U3 U4 U5 U6.
     destruct fields_new as (F1 & F2 & F3 & F4 & F5 & F6 & F7 & F8 & F9 & F10 & F11 & F12).
-    destruct shape as (Hk & Hl & H0 & Hn & Ha & Hb & Hh & Hh2 & Hh3 & Hh4). destruct starts_facts as (Hbase & _).
+    destruct new_shape as (Hk & Hl & H0 & Hn & Ha & Hb & Hh & Hh2 & Hh3 & Hh4). destruct starts_facts as (Hbase & _).
     constructor; rewrite ?F1, ?F2, ?F3, ?F4, ?F5, ?F6, ?F7, ?F8, ?F9, ?F10, ?F11, ?F12, ?no_recs; unfold REALM_NEW, MAX_RECS; try done; try lia.
     - intros t Ht. apply (new_table t Ht).
     - rewrite vmids_new. apply elem_of_union_l, elem_of_singleton_2. reflexivity.
@@ -452,7 +452,7 @@ Section create.
   Lemma new_table_stands t : 0 <= t < num -> table_stands z (base + t * 4096) (Place rd level (t * span level) 0).
   Proof using I Hcr U1 U2 U3 U4 U5 U6.
     intros Ht. destruct fields_new as (F1 & F2 & F3 & F4 & F5 & F6 & _).
-    destruct shape as (Hk & Hl & H0 & Hn & Ha & Hb & Hh & Hh2 & Hh3 & Hh4).
+    destruct new_shape as (Hk & Hl & H0 & Hn & Ha & Hb & Hh & Hh2 & Hh3 & Hh4).
     remember hi as h eqn:Eh. destruct (size_pos level) as [Sp _]. assert (P : 0 < 2 ^ p_s2sz p) by (apply Z.pow_pos_nonneg; lia).
     assert (Hi : 0 < h) by (apply (Z.mul_pos_cancel_r h (size_of level)); lia).
     constructor; cbn [p_rd p_level p_base p_parent]; rewrite ?F3, ?F4, ?F5, ?F6.
