@@ -38,5 +38,7 @@ Proof.
   pose proof (link_without prim_sem (fun x => runs x = runs s) sets_running (runs_kept (runs s)) program f args Hf) as K.
   exact (K s rs s' H eq_refl).
 Qed.
-Lemma host_runs : forallb (fun f => named f runs_nothing) ["rmi_call"; "kcore_call"; "rtt_read_entry"; "core_host_abort"] = true.
-Proof. vm_compute. reflexivity. Qed.
+Lemma rmi_call_runs s args r s' : core "rmi_call" args s = Some (r, s') -> runs s' = runs s.
+Proof. apply core_runs. vm_compute. reflexivity. Qed.
+Lemma kcore_call_runs s args r s' : core "kcore_call" args s = Some (r, s') -> runs s' = runs s.
+Proof. apply core_runs. vm_compute. reflexivity. Qed.
