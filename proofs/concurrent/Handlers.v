@@ -1,74 +1,37 @@
 (* SPDX-License-Identifier: Apache-2.0 *)
-(* Functions that several CPUs may run at once: what run_is_serial asks of them. *)
+(* What several CPUs may run at once: all calls of the host but REC_ENTER, after which a CPU runs a REC, and its aborts. *)
 From kcore Require Import concurrent.Serial.
 From kcore Require Import refine.Tactics.
 From kcore Require Import refine.RunsKept.
-From kcore Require Import refine.HostmemRefine.
-From kcore Require Import refine.HostInv.
-From kcore Require Import refine.RttDestroy.
-From kcore Require Import refine.RttFold.
-From kcore Require Import refine.RttShare.
-From kcore Require Import refine.RttInvGone.
-From kcore Require Import refine.RttInvFold.
-From kcore Require Import refine.RttInvShared.
-From kcore Require Import refine.RipasInitRefine.
-From kcore Require Import refine.RipasSetRefine.
-From kcore Require Import refine.RipasInv.
+From kcore Require Import refine.RmiCallRefine.
+From kcore Require Import refine.HostSmcInv.
 From kcore Require Import refine.HostAbortRefine.
 From kcore Require Import refine.RecExitInv.
 Local Open Scope string_scope.
 Local Open Scope Z_scope.
 
-Definition handlers : list string :=
-  ["granule_delegate"; "granule_undelegate"; "rtt_destroy"; "rtt_fold"; "rtt_map_unprotected"; "rtt_unmap_unprotected";
-   "rtt_init_ripas"; "rtt_set_ripas"; "core_host_abort"].
-Lemma handlers_run f : In f handlers -> named f runs_nothing = true.
-Proof. intros H. assert (K : forallb (fun g => named g runs_nothing) handlers = true) by (vm_compute; reflexivity). by apply (proj1 (forallb_forall _ _) K). Qed.
+Lemma four_none r x4 : get (four r x4) 5 = 0.
+Proof. unfold four. destruct r as [|? [|? [|? [|? ?]]]]; reflexivity. Qed.
 
-Lemma handler_of f args r x : In f handlers -> (forall s, inv s -> idle s -> core f args s = Some (r s, x s)) ->
-  (forall s, inv s -> idle s -> inv (x s)) -> (forall s, inv s -> idle s -> idle (x s)) -> handler f args.
+Theorem host_smc_handler x0 x1 x2 x3 x4 x5 : u64 x1 -> u64 x2 -> u64 x3 -> u64 x4 -> u64 x5 -> called_id x0 <> RMI_REC_ENTER ->
+  handler "core_host_smc" [x0; x1; x2; x3; x4; x5].
 Proof.
-  intros Hf Hc Hi Hd s I D N. exists (r s), (x s). split; [by apply Hc|]. split; [by apply Hi|]. split; [by apply Hd|].
-  rewrite (core_runs f args s (r s) (x s)); [exact N|by apply handlers_run|by apply Hc].
+  intros U1 U2 U3 U4 U5 Ne s I D N. exists (fst (host_smc x0 x1 x2 x3 x4 x5 s)), (snd (host_smc x0 x1 x2 x3 x4 x5 s)).
+  destruct (host_smc_inv x0 x1 x2 x3 x4 x5 s) as [I' D']; try assumption.
+  split; [rewrite core_host_smc_ok by assumption; by destruct (host_smc x0 x1 x2 x3 x4 x5 s)|]. split; [exact I'|]. split; [exact D'|].
+  pose proof (host_smc_runs x0 x1 x2 x3 x4 x5 s I D N U1 U2 U3 U4 U5) as R. clear I' D'. unfold host_smc in *. cbv zeta in *.
+  apply Z.eqb_neq in Ne. rewrite Ne in *. destruct (called_id x0 =? RMI_RTT_READ_ENTRY); [exact N|].
+  destruct (if _ : bool then _ else _) as [r s1]. destruct R as [R _]. rewrite four_none in R. symmetry. exact R.
 Qed.
 
-Theorem delegate_handler pa : handler "granule_delegate" [pa].
-Proof.
-  eapply handler_of; [cbn; tauto|intros; by apply granule_delegate_ok|intros; by apply delegate_inv|intros; by apply delegate_idle].
-Qed.
-Theorem undelegate_handler pa : handler "granule_undelegate" [pa].
-Proof.
-  eapply handler_of; [cbn; tauto|intros; by apply granule_undelegate_ok|intros; by apply undelegate_inv|intros; by apply undelegate_idle].
-Qed.
-Theorem rtt_destroy_handler rd ipa level : 0 <= ipa -> u64 level -> handler "rtt_destroy" [rd; ipa; level].
-Proof.
-  intros. eapply handler_of; [cbn; tauto|intros; by apply rtt_destroy_ok|intros; by apply rtt_destroyed_inv|intros; by apply rtt_destroyed_idle].
-Qed.
-Theorem rtt_fold_handler rd ipa level : 0 <= ipa -> u64 level -> handler "rtt_fold" [rd; ipa; level].
-Proof.
-  intros. eapply handler_of; [cbn; tauto|intros; by apply rtt_fold_ok|intros; by apply rtt_folded_inv|intros; by apply rtt_folded_idle].
-Qed.
-Theorem rtt_map_handler rd ipa level host : 0 <= ipa -> u64 level -> u64 host ->
-  handler "rtt_map_unprotected" [rd; ipa; level; host].
-Proof.
-  intros. eapply handler_of; [cbn; tauto|intros; by apply rtt_map_unprotected_ok|intros; by apply map_unprotected_inv|
-    intros; by apply map_unprotected_idle].
-Qed.
-Theorem rtt_unmap_handler rd ipa level : 0 <= ipa -> u64 level -> handler "rtt_unmap_unprotected" [rd; ipa; level].
-Proof.
-  intros. eapply handler_of; [cbn; tauto|intros; by apply rtt_unmap_unprotected_ok|intros; by apply unmap_unprotected_inv|
-    intros; by apply unmap_unprotected_idle].
-Qed.
-Theorem init_ripas_handler rd base top : u64 base -> u64 top -> handler "rtt_init_ripas" [rd; base; top].
-Proof.
-  intros. eapply handler_of; [cbn; tauto|intros; by apply rtt_init_ripas_ok|intros; by apply init_ripas_inv|intros; by apply init_ripas_idle].
-Qed.
-Theorem set_ripas_handler rd rec base top : u64 base -> u64 top -> handler "rtt_set_ripas" [rd; rec; base; top].
-Proof.
-  intros. eapply handler_of; [cbn; tauto|intros; by apply rtt_set_ripas_ok|intros; by apply set_ripas_inv|intros; by apply set_ripas_idle].
-Qed.
+Lemma abort_runs : named "core_host_abort" runs_nothing = true.
+Proof. vm_compute. reflexivity. Qed.
+
 Theorem host_abort_handler esr hpfar far : handler "core_host_abort" [esr; hpfar; far].
 Proof.
-  eapply handler_of; [cbn; tauto|intros s I D; apply core_host_abort_ok; [exact (h_tables _ (i_hw _ I))|exact D]|
-    intros; by apply host_abort_inv|intros; by apply host_abort_idle].
+  intros s I D N. assert (H : core "core_host_abort" [esr; hpfar; far] s =
+    Some ([fst (host_aborted esr hpfar far s)], snd (host_aborted esr hpfar far s)))
+    by (apply core_host_abort_ok; [exact (h_tables _ (i_hw _ I))|exact D]).
+  eexists _, _. split; [exact H|]. split; [by apply host_abort_inv|]. split; [by apply host_abort_idle|].
+  rewrite (core_runs _ _ _ _ _ abort_runs H). exact N.
 Qed.
