@@ -8,6 +8,7 @@
 
 import contextlib
 import dataclasses
+import fcntl
 import hashlib
 import os
 import pathlib
@@ -129,8 +130,15 @@ def _sources():
 
 
 def build_weak(name):
-    """kcore.bin with weak/NAME.patch applied. One copy of the tree serves all: each build first takes back
-    what the patch before changed, so that little is compiled."""
+    """kcore.bin with weak/NAME.patch applied. One copy of the tree serves all, also all workers: each build first
+    takes back what the patch before changed, so that little is compiled."""
+    (CACHE / "weak").mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "weak" / "lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _build_weak(name)
+
+
+def _build_weak(name):
     patch, top = HERE / "weak" / f"{name}.patch", CACHE / "weak"
     digest, contents = hashlib.sha256(patch.read_bytes()), {}
     for path in _sources():
