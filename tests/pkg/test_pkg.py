@@ -293,8 +293,8 @@ class Tenant:
         end = time.monotonic() + GUEST_TIMEOUT
         while time.monotonic() < end:
             r = server.run(f"sleep 1; kcorectl attest {name} --nonce {nonce} --output -", check=False, text=False, timeout=600)
-            # No token to be had now: the agent does not run yet.
-            if r.code != 5 or kcorectl(server, f"show {name}")[0]["guest"]["status"] != "running":
+            # No token to be had now: the agent does not run yet. A domain may not even be running yet.
+            if r.code != 5 or kcorectl(server, f"show {name}")[0]["guest"]["status"] not in ("starting", "running"):
                 break
         assert r.code == 0, r
         (self.work / "token").write_bytes(r.stdout)
