@@ -36,15 +36,15 @@ Lemma tracked_read s pa : tracked s pa = true ->
                               if g_state (granule_at s pa) =? GS_REC then g_owner (granule_at s pa) else 0).
 Proof. unfold tracked, granule_at. cbn [read]. destruct (gran s !! pa); [auto|discriminate]. Qed.
 
-Lemma hand_tracked pa s : in_hand pa s = true -> tracked s pa = true.
-Proof. unfold in_hand. intros [H _]%andb_true_iff. exact H. Qed.
+Lemma under_tracked pa s : under_lock pa s = true -> tracked s pa = true.
+Proof. unfold under_lock. intros [H _]%andb_true_iff. exact H. Qed.
 Lemma pinned_tracked pa s : pinned pa s = true -> tracked s pa = true.
 Proof. unfold pinned, tracked. destruct (gran s !! pa); [reflexivity|discriminate]. Qed.
 Lemma has_tracked st pa s : has_state st pa s = true -> tracked s pa = true.
 Proof. unfold has_state, tracked. destruct (gran s !! pa); [reflexivity|discriminate]. Qed.
 
 Lemma set_tracked pa st o s : may_set pa st o s = true -> tracked s pa = true.
-Proof. unfold may_set, in_hand. intros G. repeat apply andb_true_iff in G as [G _]. exact G. Qed.
+Proof. unfold may_set, under_lock. intros G. repeat apply andb_true_iff in G as [G _]. exact G. Qed.
 
 Lemma refs_read c pa n s : tracked s pa = true -> read c (with_refs pa n s) = if bool_decide (c = CRefs pa) then Some (n, 0) else read c s.
 Proof.
@@ -97,7 +97,7 @@ Proof.
       by rewrite bool_decide_eq_true_2 in T2. }
     apply orb_false_iff in P as [P1 P2]. rewrite P1. destruct (tracked_read s a0 G) as (_ & _ & ->). rewrite P2.
     unfold public in P1, P2. apply orb_false_iff in P1 as [_ ->]. by apply orb_false_iff in P2 as [_ ->].
-  - apply andb_true_iff in G as [G _]. rewrite refs_read by (by apply hand_tracked).
+  - apply andb_true_iff in G as [G _]. rewrite refs_read by (by apply under_tracked).
     pose proof (untouched _ _ (One (CRefs a0)) Hn ltac:(in_parts)) as T1. cbn [covers] in T1. by rewrite T1.
   - destruct (claimable GS_NS a0 s && _) eqn:C; injection E as <- <-; [|reflexivity].
     apply andb_true_iff in C as [C _]. unfold claimable in C. apply andb_true_iff in C as [C _]. rewrite refs_read by (by eapply has_tracked).
@@ -210,7 +210,7 @@ Proof.
   - split; [reflexivity|]. split.
     { apply alone_fields; cbn. rewrite !dom_insert_L, Fd. tauto. }
     split; [reflexivity|]. intros c T. pose proof (Hc c T) as R. apply andb_true_iff in G as [G _], G2 as [G2 _].
-    rewrite !refs_read by (by apply hand_tracked). by rewrite R.
+    rewrite !refs_read by (by apply under_tracked). by rewrite R.
   - subst a1. destruct (same_public s S a0) as [_ ->]; [apply F1; in_parts|]. auto.
   - unfold claimable in *. destruct (has_state GS_NS a0 s && free (LGranule a0) s && _) eqn:C; injection E as <- <-.
     + apply andb_true_iff in C as [C C3]. apply andb_true_iff in C as [C1 C2]. pose proof C1 as C0.
@@ -288,7 +288,7 @@ Proof.
   all: try (match type of E with (if ?c then _ else _) = _ => destruct c end; injection E as <- <-; split; reflexivity).
   all: try (match type of E with (match ?o with _ => _ end) = _ => destruct o end; injection E as <- <-; split; reflexivity).
   - injection E as <- <-. split; [reflexivity|]. apply D. eapply set_tracked, G.
-  - injection E as <- <-. split; [reflexivity|]. apply D. apply andb_true_iff in G as [G _]. by apply hand_tracked.
+  - injection E as <- <-. split; [reflexivity|]. apply D. apply andb_true_iff in G as [G _]. by apply under_tracked.
   - destruct (claimable GS_NS a0 s && _) eqn:C; injection E as <- <-; [|auto]. split; [reflexivity|]. apply D.
     apply andb_true_iff in C as [C _]. unfold claimable in C. apply andb_true_iff in C as [C _]. by eapply has_tracked.
   - injection E as <- <-. split; [reflexivity|]. apply D. apply andb_true_iff in G as [G _]. by apply pinned_tracked.

@@ -27,9 +27,13 @@ Definition has_state (st : Z) (pa : Z) (s : state) : bool :=
   match gran s !! pa with Some g => g_state g =? st | None => false end.
 Definition claimable (st pa : Z) (s : state) : bool := has_state st pa s && free (LGranule pa) s.
 (* Claimed, or the realm that owns it is locked. *)
-Definition in_hand (pa : Z) (s : state) : bool :=
+Definition under_lock (pa : Z) (s : state) : bool :=
   tracked s pa &&
   (holds (LGranule pa) s || (negb (g_owner (granule_at s pa) =? 0) && holds (LGranule (g_owner (granule_at s pa))) s)).
+(* And it is no realm's table: what is not pt_write leaves these alone. *)
+Definition is_placed (pa : Z) (s : state) : bool := match places s !! pa with Some _ => true | None => false end.
+Definition in_hand (pa : Z) (s : state) : bool :=
+  under_lock pa s && negb (is_placed pa s && (has_state GS_RTT pa s || has_state GS_DELEGATED pa s)).
 Definition claimable_here (pa : Z) (s : state) : bool := has_state GS_DELEGATED pa s && holds (LGranule pa) s.
 Definition pinned (pa : Z) (s : state) : bool :=
   match gran s !! pa with Some g => (g_state g =? GS_NS) && (0 <? g_refs g) | None => false end.
@@ -41,7 +45,7 @@ Definition start_place (s : state) (rd table : Z) : option place :=
   let w f := word (mem s) rd (rd_off f) in
   let level := w RD_start_level in
   let n := (table - w RD_rtt_base) / 4096 in
-  if in_hand rd s && (w RD_rtt_base <=? table) && (n <? w RD_num_start) && (table mod 4096 =? 0)
+  if under_lock rd s && (w RD_rtt_base <=? table) && (n <? w RD_num_start) && (table mod 4096 =? 0)
   then Some (Place rd level (n * 512 * size_of level) 0) else None.
 Definition place_of (s : state) (rd table : Z) : option place :=
   match places s !! table with Some p => Some p | None => start_place s rd table end.
@@ -52,19 +56,22 @@ Definition leaf_at (s : state) (level table pa : Z) : bool :=
 Definition unleafed (s : state) (pa : Z) : bool :=
   negb (leaf_at s 2 (host_table (hw s) 2 pa) pa) && negb (leaf_at s 3 (host_table (hw s) 3 pa) pa).
 
-(* granule_set: a page leaves the host, or a realm, only when nobody else can reach it, and it is nobody's, or
-   the host's, only when it is zero. A table has a place, and a start table says nothing yet. *)
+(* granule_set: a granule becomes another kind of object only by way of DELEGATED. A page leaves the host, or a realm, only
+   when nobody else can reach it, and it is nobody's, or the host's, only when it is zero. A table has a place, which
+   nothing else has, and a start table says nothing yet. *)
 Definition may_set (pa st owner : Z) (s : state) : bool :=
-  in_hand pa s &&
+  under_lock pa s &&
   (if g_state (granule_at s pa) =? GS_NS then (st =? GS_NS) || (unreachable s pa && (g_refs (granule_at s pa) =? 0) && unleafed s pa)
    else true) &&
   (if (st =? GS_NS) || (st =? GS_DELEGATED) then is_zero pa s && no_realm_reaches s pa else true) &&
   (if st =? GS_RTT then
      match place_of s owner pa with
-     | Some p => (p_rd p =? owner) && (negb (p_parent p =? 0) || forallb (fun d => negb (is_valid d)) (page (mem s) pa))
+     | Some p => (p_rd p =? owner) && (negb (p_parent p =? 0) || forallb (fun d => negb (is_valid d)) (page (mem s) pa)) &&
+                 (0 <=? p_level p) && (p_level p <=? 3)
      | None => false
      end
-   else true).
+   else (st =? GS_NS) || (st =? GS_DELEGATED) || negb (is_placed pa s)) &&
+  ((g_state (granule_at s pa) =? GS_DELEGATED) || (st =? GS_DELEGATED)).
 Definition with_owner (pa st owner : Z) (s : state) : state :=
   with_places
     (if st =? GS_RTT then match place_of s owner pa with Some p => <[pa := p]> (places s) | None => places s end
@@ -78,7 +85,8 @@ Definition with_refs (pa refs : Z) (s : state) : state :=
 Definition in_page (i : Z) : bool := (0 <=? i) && (i <? 512).
 Definition put_page (pa : Z) (l : list Z) (s : state) : state := with_mem (<[pa := l]> (mem s)) s.
 Definition put_word (pa i v : Z) (s : state) : state := with_mem (set_word (mem s) pa i v) s.
-Definition may_zero (pa : Z) (s : state) : bool := in_hand pa s && unreachable s pa && no_realm_reaches s pa.
+Definition may_zero (pa : Z) (s : state) : bool := under_lock pa s && unreachable s pa && no_realm_reaches s pa.
+Definition may_overwrite (pa : Z) (s : state) : bool := may_zero pa s && negb (is_placed pa s).
 
 (* ---- Translation tables ---- *)
 
@@ -138,7 +146,7 @@ Definition realm_desc_ok (s : state) (p : place) (i d : Z) : bool :=
   let ipa := p_base p + i * size_of (p_level p) in
   if is_table (p_level p) d then
     let t := out_addr d in
-    claimable_here t s && negb (bool_decide (is_Some (places s !! t))) &&
+    (d =? Z.lor t S2_TABLE) && claimable_here t s && negb (bool_decide (is_Some (places s !! t))) &&
     leaves_ok s (p_rd p) (p_level p + 1) ipa (page (mem s) t)
   else realm_leaf_ok s (p_rd p) (p_level p) ipa d.
 
@@ -150,7 +158,7 @@ Definition may_write (table i d : Z) (s : state) : bool :=
   in_page i && bbm old d &&
   match role_of (hw s) table with
   | Some r => holds LHost s && (if is_valid d then host_desc_ok s r i d else true)
-  | None => in_hand table s &&
+  | None => under_lock table s &&
       match places s !! table with
       | Some p => if is_valid d then realm_desc_ok s p i d else true
       | None => g_state (granule_at s table) =? GS_DELEGATED   (* it becomes one: nobody walks it yet *)
@@ -182,7 +190,7 @@ Definition after_write (table i d : Z) (s : state) : state :=
 
 (* A table may be read with the lock that its writers hold. *)
 Definition may_read (table i : Z) (s : state) : bool :=
-  in_page i && match role_of (hw s) table with Some _ => holds LHost s | None => in_hand table s end.
+  in_page i && match role_of (hw s) table with Some _ => holds LHost s | None => under_lock table s end.
 
 (* ---- TLB maintenance, complete on return ---- *)
 
@@ -223,9 +231,13 @@ Definition rd_word (f : rd_field) (i : Z) : Z := rd_off f + i.
 Definition rec_word (f : rec_field) (i : Z) : Z := rec_off f + i.
 Definition in_range (len i : Z) : bool := (0 <=? i) && (i <? len).
 (* A REC is its realm's, and while a CPU runs it, that CPU's alone. *)
-Definition rec_in_hand (rec : Z) (s : state) : bool := in_hand rec s || (negb (rec =? 0) && (runs s =? rec)).
+Definition rec_in_hand (rec : Z) (s : state) : bool :=
+  has_state GS_REC rec s && (under_lock rec s || (negb (rec =? 0) && (runs s =? rec))).
 Definition rd_get (f : rd_field) (rd i : Z) (s : state) : Z := word (mem s) rd (rd_word f i).
 Definition rd_set (f : rd_field) (rd i v : Z) (s : state) : state := put_word rd (rd_word f i) v s.
+(* Where a realm's tables begin, and what tags its TLB entries: fixed before it is a realm. *)
+Definition is_shape (f : rd_field) : bool :=
+  match f with RD_s2sz | RD_start_level | RD_num_start | RD_rtt_base | RD_vmid => true | _ => false end.
 Definition rec_get (f : rec_field) (rec i : Z) (s : state) : Z := word (mem s) rec (rec_word f i).
 Definition rec_set (f : rec_field) (rec i v : Z) (s : state) : state :=
   match f with
@@ -260,6 +272,20 @@ Definition rec_agrees (rec : Z) (s : state) : bool :=
   has_state GS_REC rec s && (g_owner (granule_at s rec) =? rd) && has_state GS_RD rd s &&
   same REC_s2sz RD_s2sz && same REC_start_level RD_start_level && same REC_rtt_base RD_rtt_base && same REC_vmid RD_vmid.
 
+(* Its start tables stand, for all addresses of the realm, and no other realm's TLB entries have its tag. *)
+Definition starts_stand (rd : Z) (s : state) : bool :=
+  let w f := word (mem s) rd (rd_off f) in
+  (length (page (mem s) rd) =? 512)%nat && (0 <=? w RD_start_level) && (w RD_start_level <=? 3) && (0 <=? w RD_s2sz) &&
+  (2 ^ w RD_s2sz <=? w RD_num_start * (512 * size_of (w RD_start_level))) &&
+  forallb (fun n => match places s !! (w RD_rtt_base + n * 4096) with
+    | Some p => (p_rd p =? rd) && (p_level p =? w RD_start_level) && (p_base p =? n * (512 * size_of (w RD_start_level))) &&
+                (p_parent p =? 0)
+    | None => false
+    end) (map Z.of_nat (seq 0 (Z.to_nat (w RD_num_start)))).
+Definition vmid_own (rd : Z) (s : state) : bool :=
+  forallb (fun rd' => (rd' =? rd) || negb (has_vmid s (word (mem s) rd (rd_off RD_vmid)) rd')) (elements (cached s)).
+Definition may_walk (rd : Z) (s : state) : bool := starts_stand rd s && vmid_own rd s.
+
 (* ---- Bytes ---- *)
 
 Definition byte_of (l : list Z) (k : Z) : Z := Z.land (Z.shiftr (nth_word l (k / 8)) (8 * (k mod 8))) 255.
@@ -274,7 +300,7 @@ Definition bytes_put (l : list Z) (to n : Z) (f : Z -> Z) (from : Z) : list Z :=
 
 Definition TAG_PAGE := 0xFFFFFFFFFFFFF000.
 Definition may_open (rd dst src tag : Z) (s : state) : bool :=
-  in_hand rd s && (word (mem s) rd (rd_off RD_has_key) =? 1) && may_zero dst s && is_zero dst s &&
+  in_hand rd s && (word (mem s) rd (rd_off RD_has_key) =? 1) && may_overwrite dst s && is_zero dst s &&
   pinned src s && (tag mod 16 =? 0) && pinned (Z.land tag TAG_PAGE) s.
 Definition opened (rd ipa src tag : Z) (s : state) : option (list Z) :=
   let tags := page (mem s) (Z.land tag TAG_PAGE) in
@@ -323,10 +349,10 @@ Definition prim_sem (p : prim) (args : list Z) (s : state) : result :=
       guarded (negb (shrinking s) && negb (holds LHost s) && ((st =? GS_NS) || (st =? GS_DELEGATED)))
         (if claimable st pa s then ([1], lock_taken (LGranule pa) s) else ([0], s))
   | P_granule_release, [pa] => guarded (holds (LGranule pa) s) ([], lock_dropped (LGranule pa) s)
-  | P_granule_state, [pa] => guarded (in_hand pa s) ([g_state (granule_at s pa)], s)
+  | P_granule_state, [pa] => guarded (under_lock pa s) ([g_state (granule_at s pa)], s)
   | P_granule_set, [pa; st; owner] => guarded (may_set pa st owner s) ([], with_owner pa st owner s)
-  | P_granule_refs, [pa] => guarded (in_hand pa s) ([g_refs (granule_at s pa)], s)
-  | P_granule_set_refs, [pa; n] => guarded (in_hand pa s && (n <=? REFS_MAX)) ([], with_refs pa n s)
+  | P_granule_refs, [pa] => guarded (under_lock pa s) ([g_refs (granule_at s pa)], s)
+  | P_granule_set_refs, [pa; n] => guarded (under_lock pa s && (n <=? REFS_MAX)) ([], with_refs pa n s)
   | P_granule_owner, [pa; st] =>
       guarded true ([if has_state st pa s then g_owner (granule_at s pa) else 0], s)
   | P_ns_get, [pa] =>
@@ -346,7 +372,7 @@ Definition prim_sem (p : prim) (args : list Z) (s : state) : result :=
   (* memory *)
   | P_zero_granule, [pa] => guarded (may_zero pa s) ([], put_page pa zero_page s)
   | P_copy_granule, [dst; src] =>
-      guarded (may_zero dst s && pinned src s) ([], put_page dst (page (mem s) src) s)
+      guarded (may_overwrite dst s && pinned src s) ([], put_page dst (page (mem s) src) s)
   | P_open_granule, [rd; dst; ipa; src; tag] =>
       guarded (may_open rd dst src tag s)
         (match opened rd ipa src tag s with Some l => ([1], put_page dst l s) | None => ([0], s) end)
@@ -393,7 +419,8 @@ Definition prim_sem (p : prim) (args : list Z) (s : state) : result :=
   (* RD and REC *)
   | P_RdGet f, [rd] => guarded (in_hand rd s && negb (rd_array f)) ([rd_get f rd 0 s], s)
   | P_RdGet f, [rd; i] => guarded (in_hand rd s && rd_array f && in_range (rd_len f) i) ([rd_get f rd i s], s)
-  | P_RdSet f, [rd; v] => guarded (in_hand rd s && negb (rd_array f)) ([], rd_set f rd 0 v s)
+  | P_RdSet f, [rd; v] =>
+      guarded (in_hand rd s && negb (rd_array f) && (negb (is_shape f) || has_state GS_DELEGATED rd s)) ([], rd_set f rd 0 v s)
   | P_RdSet f, [rd; i; v] =>
       guarded (in_hand rd s && rd_array f && in_range (rd_len f) i) ([], rd_set f rd i v s)
   | P_RecGet f, [r] => guarded (rec_in_hand r s && negb (rec_array f)) ([rec_get f r 0 s], s)
@@ -411,9 +438,9 @@ Definition prim_sem (p : prim) (args : list Z) (s : state) : result :=
   | P_rec_sysreg, [r; i] => guarded (rec_in_hand r s && in_range 40 i) ([el1_get r i s], s)
   | P_rec_set_sysreg, [r; i; v] => guarded (rec_in_hand r s && in_range 40 i) ([], el1_set r i v s)
   | P_rec_load, [r] =>
-      guarded ((runs s =? r) && negb (r =? 0) && (loaded s =? 0) && bool_decide (held s = []) && rec_agrees r s)
+      guarded ((runs s =? r) && negb (r =? 0) && (loaded s =? 0) && bool_decide (held s = []) && rec_agrees r s && may_walk (rec_get REC_rd r 0 s) s)
         ([], rec_loaded r s)
-  | P_rec_unload, [r] => guarded ((loaded s =? r) && negb (r =? 0)) ([], rec_unloaded r s)
+  | P_rec_unload, [r] => guarded ((loaded s =? r) && negb (r =? 0) && has_state GS_REC r s) ([], rec_unloaded r s)
   (* attestation *)
   | P_token_claim, [r; rd] =>
       guarded (rec_in_hand r s && in_hand rd s && (rec_get REC_rd r 0 s =? rd))

@@ -68,10 +68,10 @@ Definition stands (s : state) (table : Z) (p : place) : bool :=
   (p_parent p =? 0) || (word (mem s) (p_parent p) (slot_of (p_level p - 1) (p_base p)) =? Z.lor table S2_TABLE).
 Definition mapped_by (s : state) (pa : Z) (e : Z * place) : bool :=
   stands s (fst e) (snd e) && existsb (fun d => leaf_covers (p_level (snd e)) d pa) (page (mem s) (fst e)).
-(* No realm reaches the granule: no table that stands has a leaf for it, it is itself no such table (nor a start table
-   of a realm of which a TLB may hold something), and nothing of it is left in a TLB. *)
+(* No realm reaches the granule: no table that stands has a leaf for it, it is itself no such table (nor the RD, or a start
+   table, of a realm of which a TLB may hold something), and nothing of it is left in a TLB. *)
 Definition no_realm_reaches (s : state) (pa : Z) : bool :=
-  no_realm_had s pa && negb (existsb (mapped_by s pa) (map_to_list (places s))) &&
+  no_realm_had s pa && negb (bool_decide (pa ∈ cached s)) && negb (existsb (mapped_by s pa) (map_to_list (places s))) &&
   match places s !! pa with
   | Some p => if p_parent p =? 0 then negb (bool_decide (p_rd p ∈ cached s)) else negb (stands s pa p)
   | None => true

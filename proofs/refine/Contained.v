@@ -96,12 +96,14 @@ Qed.
 Section s.
 Context (s : state) (K : contained s).
 
-Lemma hand_no_table pa : in_hand pa s = true -> role_of (hw s) pa = None.
+Lemma under_no_table pa : under_lock pa s = true -> role_of (hw s) pa = None.
 Proof.
-  unfold in_hand, tracked. destruct (gran s !! pa) as [g|] eqn:Hx; [|discriminate]. cbn [andb].
+  unfold under_lock, tracked. destruct (gran s !! pa) as [g|] eqn:Hx; [|discriminate]. cbn [andb].
   destruct (role_of (hw s) pa) as [r|] eqn:Hr; [|reflexivity]. destruct (tc_own _ K _ _ _ Hr Hx) as (_ & Ho & Hl).
   unfold granule_at. rewrite Hx. cbn [default from_option id]. rewrite Hl, Ho. discriminate.
 Qed.
+Lemma hand_no_table pa : in_hand pa s = true -> role_of (hw s) pa = None.
+Proof. unfold in_hand. intros [H _]%andb_true_iff. by apply under_no_table. Qed.
 Lemma state_no_table st pa : has_state st pa s = true -> st <> GS_CORE -> role_of (hw s) pa = None.
 Proof.
   unfold has_state. destruct (gran s !! pa) as [g|] eqn:Hx; [|discriminate]. intros E%Z.eqb_eq Hs.
@@ -114,8 +116,7 @@ Proof.
 Qed.
 Lemma rec_no_table rec : rec_in_hand rec s = true -> role_of (hw s) rec = None.
 Proof.
-  unfold rec_in_hand. intros [H | H]%orb_true_iff; [by apply hand_no_table|].
-  apply andb_true_iff in H as [_ <-%Z.eqb_eq]. apply (tc_runs _ K).
+  unfold rec_in_hand. intros [H _]%andb_true_iff. by apply (state_no_table GS_REC).
 Qed.
 Lemma zero_no_table : role_of (hw s) 0 = None.
 Proof. destruct (role_of (hw s) 0) as [r|] eqn:E; [|reflexivity]. pose proof (tw_addr _ (tc_wired _ K) _ _ E). lia. Qed.
@@ -196,9 +197,9 @@ Proof.
 Qed.
 Lemma set_quiet pa st owner : may_set pa st owner s = true -> quiet s (with_owner pa st owner s).
 Proof.
-  unfold may_set. intros G. apply andb_true_iff in G as [G _]. apply andb_true_iff in G as [G _].
-  apply andb_true_iff in G as [Gh Gs]. pose proof (hand_no_table _ Gh) as Hp.
-  unfold in_hand, tracked in Gh. destruct (gran s !! pa) as [x|] eqn:Hx; [|discriminate].
+  unfold may_set. intros G. apply andb_true_iff in G as [G _]. apply andb_true_iff in G as [G _]. apply andb_true_iff in G as [G _].
+  apply andb_true_iff in G as [Gh Gs]. pose proof (under_no_table _ Gh) as Hp.
+  unfold under_lock, tracked in Gh. destruct (gran s !! pa) as [x|] eqn:Hx; [|discriminate].
   unfold granule_at in Gs. rewrite Hx in Gs. cbn [default from_option id] in Gs.
   eapply (granule_quiet pa); [exact Hp|exact Hx| |reflexivity..]. intros E. rewrite E in Gs. cbn [g_state].
   change (GS_NS =? GS_NS) with true in Gs. cbv iota in Gs. apply orb_true_iff in Gs as [E1%Z.eqb_eq | E1]; [by left|].
@@ -320,7 +321,7 @@ Proof.
     intros pa [= <-]. unfold claimable in C. apply andb_true_iff in C as [C _]. apply andb_true_iff in G as [_ G].
     apply (state_no_table _ K a1); [exact C|]. apply orb_true_iff in G as [->%Z.eqb_eq | ->%Z.eqb_eq]; discriminate.
   - apply S_quiet. by apply set_quiet.
-  - apply S_quiet. apply andb_true_iff in G as [G _]. pose proof (hand_no_table _ K _ G) as Hp. unfold in_hand in G.
+  - apply S_quiet. apply andb_true_iff in G as [G _]. pose proof (under_no_table _ K _ G) as Hp. unfold under_lock in G.
     apply andb_true_iff in G as [G _]. by apply refs_quiet.
   (* pins *)
   - apply S_quiet. destruct (claimable GS_NS a0 s && _) eqn:C; injection E as <- <-; [|by apply same_quiet]. ands.
@@ -332,10 +333,10 @@ Proof.
     apply (taken_quiet _ K). intros pa [= <-]. by apply (state_no_table _ K GS_RD).
   - apply S_quiet. destruct (vmid_usable _ _ && _); injection E as <- <-; by apply same_quiet.
   (* memory *)
-  - apply S_quiet. unfold may_zero in G. ands. apply (put_quiet _ K). by apply hand_no_table.
-  - apply S_quiet. unfold may_zero in G. ands. apply (put_quiet _ K). by apply hand_no_table.
-  - apply S_quiet. unfold may_open, may_zero in G. ands. destruct (opened _ _ _ _ _); injection E as <- <-; [|by apply same_quiet].
-    apply (put_quiet _ K). by apply hand_no_table.
+  - apply S_quiet. unfold may_zero in G. ands. apply (put_quiet _ K). by apply under_no_table.
+  - apply S_quiet. unfold may_overwrite, may_zero in G. ands. apply (put_quiet _ K). by apply under_no_table.
+  - apply S_quiet. unfold may_open, may_overwrite, may_zero in G. ands. destruct (opened _ _ _ _ _); injection E as <- <-; [|by apply same_quiet].
+    apply (put_quiet _ K). by apply under_no_table.
   - apply S_quiet. ands. apply (put_quiet _ K). by apply hand_no_table.
   (* tables *)
   - destruct (role_of (hw s) a0) as [r|] eqn:Hr.

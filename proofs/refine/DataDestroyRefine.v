@@ -34,7 +34,9 @@ Lemma data_unreached s s' rd t i ipa pa :
 Proof.
   intros I M Ho Ep Ec Est Hm Hw Hv. unfold own_data in Ho. destruct (gran s !! pa) as [g|] eqn:Hg; [|done].
   apply andb_true_iff in Ho as [Hs%Z.eqb_eq _]. destruct (i_gran _ I _ _ Hg) as (_ & Ha & _).
-  unfold no_realm_reaches. rewrite (had_none _ _ Est), Ep, not_placed; [|done|unfold has_state; by rewrite Hg, Hs].
+  assert (Nc : pa ∉ cached s) by (apply not_cached; [done|unfold has_state; by rewrite Hg, Hs]).
+  unfold no_realm_reaches. rewrite (had_none _ _ Est), Ep, Ec, bool_decide_eq_false_2 by exact Nc.
+  rewrite not_placed; [|done|unfold has_state; by rewrite Hg, Hs].
   rewrite andb_true_r. cbn [andb]. apply negb_true_iff, existsb_false. intros [q p] Hin%places_In.
   unfold mapped_by. cbn [fst snd]. destruct (existsb _ _) eqn:E; [|apply andb_false_r]. exfalso.
   apply existsb_exists in E as (d & Hd%elem_of_list_In & Hc).
@@ -119,7 +121,7 @@ Proof.
   set (s1 := put_word (w_table w) (w_slot w) left s).
   set (s2 := refs_added (w_table w) (2 ^ 64 - 1) s1). set (s3 := private_added rd (2 ^ 64 - 1) s2).
   set (s4 := scrubbed pa s3).
-  assert (Hh1 : in_hand (w_table w) s1 = true) by exact (found_hand _ _ _ _ _ F).
+  assert (Hh1 : under_lock (w_table w) s1 = true) by exact (found_hand _ _ _ _ _ F).
   assert (Npa : w_table w <> pa /\ rd <> pa).
   { unfold own_data in Hown. pose proof Hr as (y & Hy & Hys)%has_state_inv. destruct (gran s !! pa) as [x|] eqn:Hx; [|done].
     apply andb_true_iff in Hown as [Hxs%Z.eqb_eq _]. split; intros E.
@@ -136,7 +138,7 @@ Proof.
     rewrite Z.mod_add, Z.mod_small by lia. lia. }
   pose proof Hr as (y & Hy & Hys)%has_state_inv.
   assert (T2 : core "data_add_private" [rd; 18446744073709551615] s2 = Some ([], s3)).
-  { apply data_add_private_ok. apply (hand_by_lock rd y); [|exact Hl].
+  { apply data_add_private_ok. apply (rd_held_hand rd y); [|exact Hys|exact Hl].
     unfold s2, refs_added, with_refs, set_granule. cbn [gran with_gran]. by rewrite lookup_insert_ne. }
   assert (G3 : gran s3 !! pa = Some x).
   { unfold s3, private_added, rd_set, put_word, s2, refs_added, with_refs, set_granule. cbn [gran with_gran with_mem].

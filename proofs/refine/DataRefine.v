@@ -29,7 +29,7 @@ Proof. intros H. unfold words_of. enter f_data_state_ok. step. step. reflexivity
 Definition fill (rd data ipa : Z) (d : source) (s : state) : Z * state :=
   match content rd ipa d s with Some l => (1, put_page data l s) | None => (0, s) end.
 Definition fillable (rd data : Z) (d : source) (s : state) : bool :=
-  if d_sealed d =? 0 then may_zero data s && pinned (d_src d) s else may_open rd data (d_src d) (d_tag d) s.
+  if d_sealed d =? 0 then may_overwrite data s && pinned (d_src d) s else may_open rd data (d_src d) (d_tag d) s.
 
 Theorem data_fill_ok rd data ipa d s :
   fillable rd data d s = true ->
@@ -45,13 +45,15 @@ Qed.
 (* ---- The entry ---- *)
 
 Lemma hand_by_owner t g rd s : gran s !! t = Some g -> g_owner g = rd -> rd <> 0 -> holds (LGranule rd) s = true ->
-  in_hand t s = true.
+  under_lock t s = true.
 Proof.
-  intros Hg <- N Hh. unfold in_hand, tracked, granule_at. rewrite Hg. cbn [default from_option id].
+  intros Hg <- N Hh. unfold under_lock, tracked, granule_at. rewrite Hg. cbn [default from_option id].
   rewrite (proj2 (Z.eqb_neq _ _) N), Hh. apply orb_true_r.
 Qed.
-Lemma hand_by_lock t g s : gran s !! t = Some g -> holds (LGranule t) s = true -> in_hand t s = true.
-Proof. intros Hg Hh. unfold in_hand, tracked. by rewrite Hg, Hh. Qed.
+Lemma hand_by_lock t g s : gran s !! t = Some g -> holds (LGranule t) s = true -> under_lock t s = true.
+Proof. intros Hg Hh. unfold under_lock, tracked. by rewrite Hg, Hh. Qed.
+Lemma rd_held_hand t g s : gran s !! t = Some g -> g_state g = GS_RD -> holds (LGranule t) s = true -> in_hand t s = true.
+Proof. intros Hg Hs Hh. apply (object_hand GS_RD); [by apply (has_state_intro _ _ _ g)|discriminate..|by apply (hand_by_lock t g)]. Qed.
 
 Lemma unassigned_invalid level d : kind level d = K_UNASSIGNED -> is_valid d = false.
 Proof.
@@ -65,7 +67,7 @@ Proof.
   intros Hr Hp Ht Hv. unfold after_write, placed_below. rewrite Hr, Hp, Ht, Hv. cbn [andb app]. by destruct s.
 Qed.
 (* The guard. *)
-Lemma entry_write t i d s p : role_of (hw s) t = None -> places s !! t = Some p -> in_hand t s = true -> 0 <= i < 512 ->
+Lemma entry_write t i d s p : role_of (hw s) t = None -> places s !! t = Some p -> under_lock t s = true -> 0 <= i < 512 ->
   bbm (word (mem s) t i) d = true -> (is_valid d = true -> realm_desc_ok s p i d = true) -> may_write t i d s = true.
 Proof.
   intros Hr Hp Hh Hi Hb Hd. unfold may_write. rewrite Hr, Hp, Hh, Hb. unfold in_page.
@@ -112,9 +114,9 @@ Proof.
   { unfold with_owner. change (5 =? GS_RTT) with false. cbv iota. rewrite delete_notin by exact a_free0.
     unfold granule_at. rewrite a_data0. by destruct s. }
   assert (Hg1 : gran s1 !! w_table w = Some g) by (unfold s1; cbn; by rewrite lookup_insert_ne by congruence).
-  assert (Ht1 : in_hand (w_table w) s1 = true) by (by apply (hand_by_owner _ g rd)).
+  assert (Ht1 : under_lock (w_table w) s1 = true) by (by apply (hand_by_owner _ g rd)).
   assert (G : may_set data 5 rd s = true).
-  { unfold may_set. rewrite (hand_by_lock data _ s a_data0 a_claimed0). unfold granule_at. rewrite a_data0. reflexivity. }
+  { unfold may_set. rewrite (hand_by_lock data _ s a_data0 a_claimed0). unfold granule_at, is_placed. rewrite a_data0, a_free0. reflexivity. }
   step. rewrite E1.
   eapply bind_call; [apply s2_make_ok|].
   { apply (entry_write _ _ _ _ p); try done; [by apply bbm_make|]. intros Hv. unfold realm_desc_ok. rewrite El, Ta, Er.
@@ -127,9 +129,7 @@ Proof.
   eapply bind_call; [apply granule_add_refs_ok; [exact Ht1|]|].
   { rewrite Hr2, wrap_small; unfold REFS_MAX in *; lia. }
   tidy. eapply bind_call; [apply data_add_private_ok|].
-  { assert (Hx : exists x, gran s !! rd = Some x).
-    { unfold in_hand, tracked in a_rd0. destruct (gran s !! rd); [eauto|done]. }
-    destruct Hx as [x Hx]. apply (hand_by_lock rd x); [|exact a_lock0].
+  { rewrite (in_hand_same rd s); [exact a_rd0| |reflexivity..].
     unfold refs_added, with_refs, set_granule, s2, s1. cbn. by rewrite !lookup_insert_ne by congruence. }
   tidy. reflexivity.
 Qed.
@@ -193,8 +193,9 @@ Lemma can_fill rd data d s : open_realm rd s -> staled s = [] -> holds (LGranule
   has_state GS_DELEGATED data s = true -> source_ready rd d s -> may_fill rd d s = true -> fillable rd data d s = true.
 Proof.
   intros O Hst Hc (x & Hx & Hxs)%has_state_inv [Hsrc Htag] [_ Hf]%andb_true_iff. pose proof O as [I Hr _].
-  assert (Hz : may_zero data s = true).
-  { unfold may_zero. rewrite (hand_by_lock _ _ _ Hx Hc).
+  assert (Hz : may_overwrite data s = true).
+  { unfold may_overwrite, may_zero, is_placed. rewrite (not_placed s data I) by (unfold has_state; by rewrite Hx, Hxs).
+    rewrite andb_true_r. rewrite (hand_by_lock _ _ _ Hx Hc).
     rewrite (not_hosts_unreachable s s data x) by (done || by rewrite Hxs).
     by destruct (nobodys_unreached s data x I Hst Hx) as [-> _]; [by rewrite Hxs..|]. }
   unfold fillable. destruct (Z.eqb_spec (d_sealed d) 0) as [E|N]; [by rewrite Hz, Hsrc|]. cbn [orb] in Hf.
@@ -251,9 +252,12 @@ Proof.
   destruct (content rd ipa d s) as [l|]; cbn [fst snd]; tidy; [|reflexivity].
   eapply bind_call; [apply (data_assign_ok rd data w 1); [by apply assignable_filled|lia]|]. tidy.
   eapply bind_call; [apply measure_data_ok|].
-  - destruct A. destruct a_other0 as (N1 & N2 & N3). pose proof Hr as (y & Hy & _)%has_state_inv.
-    apply (hand_by_lock rd y); [|exact Hl]. rewrite assigned_lookup by congruence. by rewrite lookup_insert_ne by congruence.
+  - destruct A. destruct a_other0 as (N1 & N2 & N3). pose proof Hr as (y & Hy & Hys)%has_state_inv.
+    apply (rd_held_hand rd y); [|exact Hys|exact Hl]. rewrite assigned_lookup by congruence. by rewrite lookup_insert_ne by congruence.
   - destruct A. destruct a_other0 as (N1 & N2 & N3).
-    apply (hand_by_lock data (Gran GS_DATA rd 0)); [|exact Hc]. rewrite assigned_lookup by congruence. by rewrite lookup_insert.
+    assert (G1 : gran (page_assigned rd data w 1 (put_page data l s)) !! data = Some (Gran GS_DATA rd 0))
+      by (rewrite assigned_lookup by congruence; by rewrite lookup_insert).
+    apply (object_hand GS_DATA); [by apply (has_state_intro _ _ _ (Gran GS_DATA rd 0))|discriminate..|].
+    apply (hand_by_lock data (Gran GS_DATA rd 0)); [exact G1|exact Hc].
   - tidy. reflexivity.
 Qed.

@@ -82,35 +82,85 @@ Proof. intros Hf K. induction n as [|n IH]; [exact K|]. rewrite each_below_S. by
 (* ---- The realm's tables are those that its REC was made with ---- *)
 
 Definition agree_fields : list rec_field := [REC_rd; REC_s2sz; REC_start_level; REC_rtt_base; REC_vmid].
-Definition agrees (rec rd : Z) (s : state) : Prop := rec_agrees rec s = true /\ realm_of rec s = rd.
-Lemma agrees_put rec rd p i v s : p <> rd -> rec <> rd -> p <> rec \/ (0 <= i /\ none_of agree_fields i = true) ->
+(* Its tables may be walked. *)
+Definition walkable (rd : Z) (s : state) : Prop := may_walk rd s = true /\ forall q, q ∈ cached s -> has_state GS_RD q s = true.
+Lemma walkable_same rd s s' : gran s' = gran s -> mem s' = mem s -> places s' = places s -> cached s' = cached s ->
+  walkable rd s -> walkable rd s'.
+Proof.
+  intros Eg Em Ep Ec. unfold walkable, may_walk, starts_stand, vmid_own, has_vmid, has_state. by rewrite Eg, Em, Ep, Ec.
+Qed.
+Lemma walkable_put rd p i v s : p <> rd -> has_state GS_RD p s = false -> walkable rd s -> walkable rd (put_word p i v s).
+Proof.
+  intros N Np [W C]. split; [|exact C]. unfold may_walk, starts_stand, vmid_own, has_vmid in *.
+  cbn [mem put_word with_mem places cached].
+  assert (E : forall f, word (set_word (mem s) p i v) rd (rd_off f) = word (mem s) rd (rd_off f)) by (intros; by apply word_set_page).
+  assert (El : page (set_word (mem s) p i v) rd = page (mem s) rd) by (by apply page_set_page).
+  rewrite !E, El. apply andb_true_iff in W as [W1 W2]. rewrite W1. cbn [andb]. rewrite forallb_forall in W2 |- *. intros q Hq.
+  rewrite word_set_page; [by apply W2|]. intros ->. apply elem_of_list_In, elem_of_elements, C in Hq. congruence.
+Qed.
+Lemma walkable_inv rd s : inv s -> has_state GS_RD rd s = true -> walkable rd s.
+Proof.
+  intros I Hr. split; [|apply (i_cached _ I)]. destruct (i_realm _ I _ Hr) as [_ [Sz Es] [Lv L0] [Sn [Si _]] _ Rt _ _ _ _].
+  unfold rd_of, rd_get, rd_word in *. rewrite !Z.add_0_r in *. unfold may_walk, starts_stand.
+  apply andb_true_iff. split; [apply andb_true_iff; split|].
+  - unfold index_of in Si. rewrite Es in Si. apply andb_true_iff. split;
+      [rewrite (page_ok (mem s) rd (i_mem _ I)); change (512 =? 512)%nat with true; cbn [andb]; apply andb_true_iff; split; lia|]. apply Z.leb_le.
+    assert (Sh : 0 <= shift_of (word (mem s) rd (rd_off RD_start_level)) <= word (mem s) rd (rd_off RD_s2sz)).
+    { unfold shift_of. destruct (Z.eqb_spec (word (mem s) rd (rd_off RD_start_level)) 0); [lia|].
+      destruct (word (mem s) rd (rd_off RD_start_level) =? 1), (word (mem s) rd (rd_off RD_start_level) =? 2); lia. }
+    unfold size_of in *. replace (word (mem s) rd (rd_off RD_s2sz)) with
+      ((word (mem s) rd (rd_off RD_s2sz) - shift_of (word (mem s) rd (rd_off RD_start_level))) +
+       shift_of (word (mem s) rd (rd_off RD_start_level))) in Si |- * by lia.
+    rewrite Z.pow_add_r in Si |- * by lia. rewrite Z.div_mul in Si by (apply Z.pow_nonzero; lia). 
+    pose proof (Z.pow_pos_nonneg 2 (shift_of (word (mem s) rd (rd_off RD_start_level)))). nia.
+  - apply forallb_forall. intros n Hn. apply in_map_iff in Hn as (k & <- & Hk%in_seq). rewrite Rt by lia. unfold span. cbn.
+    rewrite !Z.eqb_refl. done.
+  - apply forallb_forall. intros q Hq%elem_of_list_In%elem_of_elements. apply (i_cached _ I) in Hq. unfold has_vmid.
+    destruct (Z.eqb_spec q rd) as [|N]; [done|]. cbn [orb]. apply negb_true_iff, Z.eqb_neq. intros E. apply N.
+    apply (i_vmid _ I); [done|done|]. unfold rd_of, rd_get, rd_word. by rewrite Z.add_0_r.
+Qed.
+Definition agrees (rec rd : Z) (s : state) : Prop := rec_agrees rec s = true /\ realm_of rec s = rd /\ walkable rd s.
+Lemma agrees_state rec rd s : agrees rec rd s -> has_state GS_REC rec s = true.
+Proof. intros [H _]. unfold rec_agrees in H. by destruct (has_state GS_REC rec s). Qed.
+Lemma rec_not_rd rec s : has_state GS_REC rec s = true -> has_state GS_RD rec s = false.
+Proof. unfold has_state. destruct (gran s !! rec); [|done]. by intros ->%Z.eqb_eq. Qed.
+Lemma agrees_put rec rd p i v s : p <> rd -> rec <> rd -> has_state GS_RD p s = false -> p <> rec \/ (0 <= i /\ none_of agree_fields i = true) ->
   agrees rec rd s -> agrees rec rd (put_word p i v s).
 Proof.
-  intros N1 N2 Hp [A E].
+  intros N1 N2 Np Hp (A & E & Wk). pose proof (walkable_put rd p i v s N1 Np Wk) as Wk'.
   assert (W : forall f, In f agree_fields -> word (set_word (mem s) p i v) rec (rec_off f) = word (mem s) rec (rec_off f)).
   { intros f Hf. destruct (decide (p = rec)) as [->|N]; [|by apply word_set_page].
     destruct Hp as [Hp|[Hi Hp]]; [done|]. apply word_set_slot; [done|apply off_nonneg|by apply (none_of_other agree_fields)]. }
   assert (W' : forall f, word (set_word (mem s) p i v) rd (rd_off f) = word (mem s) rd (rd_off f)) by (intros; by apply word_set_page).
   assert (E' : word (mem s) rec (rec_off REC_rd) = rd) by exact E.
-  split; [|etransitivity; [|exact E]; apply (W REC_rd); by left].
+  split; [|split; [etransitivity; [|exact E]; apply (W REC_rd); by left|exact Wk']].
   unfold rec_agrees in *. change (mem (put_word p i v s)) with (set_word (mem s) p i v). rewrite !(W REC_rd) by (by left).
   rewrite E' in *. rewrite (W REC_s2sz), (W REC_start_level), (W REC_rtt_base), (W REC_vmid) by (simpl; auto 10).
   rewrite !W'. exact A.
 Qed.
-Lemma agrees_same rec rd s s' : gran s' = gran s -> mem s' = mem s -> agrees rec rd s -> agrees rec rd s'.
-Proof. intros Eg Em. unfold agrees, rec_agrees, realm_of, rec_get, has_state, granule_at. by rewrite Eg, Em. Qed.
+Lemma agrees_same rec rd s s' : gran s' = gran s -> mem s' = mem s -> places s' = places s -> cached s' = cached s ->
+  agrees rec rd s -> agrees rec rd s'.
+Proof.
+  intros Eg Em Ep Ec (A & E & W). split; [revert A; unfold rec_agrees, has_state, granule_at; by rewrite Eg, Em|].
+  split; [revert E; unfold realm_of, rec_get; by rewrite Em|by apply (walkable_same rd s)].
+Qed.
 Lemma agrees_rec_set f rec rd i v s : rec <> rd -> 0 <= rec_word f i -> none_of agree_fields (rec_word f i) = true ->
   agrees rec rd s -> agrees rec rd (rec_set f rec i v s).
 Proof.
-  intros N Hi Hw A. pose proof (agrees_put rec rd rec (rec_word f i) v s N N (or_intror (conj Hi Hw)) A) as A'.
-  destruct f; exact A' || (eapply agrees_same; [| |exact A']; reflexivity).
+  intros N Hi Hw A. pose proof (agrees_put rec rd rec (rec_word f i) v s N N (rec_not_rd _ _ (agrees_state _ _ _ A))
+    (or_intror (conj Hi Hw)) A) as A'.
+  destruct f; exact A' || (eapply agrees_same; [..|exact A']; reflexivity).
 Qed.
-Lemma agrees_each rec rd n f s : (forall i s, agrees rec rd s -> agrees rec rd (f i s)) -> agrees rec rd s -> agrees rec rd (each_below n f s).
-Proof. intros Hf A. induction n as [|n IH]; [exact A|]. rewrite each_below_S. by apply Hf. Qed.
+Lemma agrees_each rec rd n f s : (forall i s', gran s' = gran s -> agrees rec rd s' -> agrees rec rd (f i s') /\ gran (f i s') = gran s') ->
+  agrees rec rd s -> agrees rec rd (each_below n f s).
+Proof.
+  intros Hf A. enough (agrees rec rd (each_below n f s) /\ gran (each_below n f s) = gran s) by easy.
+  induction n as [|n [IH G]]; [easy|]. rewrite each_below_S. destruct (Hf (Z.of_nat n) _ G IH) as [A' G']. split; [exact A'|congruence].
+Qed.
 Lemma agrees_inv s rec rd : inv s -> has_state GS_REC rec s = true -> g_owner (granule_at s rec) = rd -> agrees rec rd s.
 Proof.
-  intros I (g & Hg & Hs)%has_state_inv Ho. destruct (i_rec _ I _ _ Hg Hs) as [[C1 _] C2 _ _ _ _ _]. split; [exact C2|].
-  unfold granule_at in Ho. rewrite Hg in Ho. cbn in Ho. rewrite Ho in C1. exact C1.
+  intros I (g & Hg & Hs)%has_state_inv Ho. destruct (i_rec _ I _ _ Hg Hs) as [[C1 Hr] C2 _ _ _ _ _]. split; [exact C2|].
+  unfold granule_at in Ho. rewrite Hg in Ho. cbn in Ho. rewrite Ho in C1, Hr. split; [exact C1|by apply walkable_inv].
 Qed.
 
 (* ---- Ready or not ---- *)
@@ -140,15 +190,17 @@ Proof.
         unfold GS_RD, GS_REC, GS_DATA in *; lia. }
     destruct N1 as [N1 N2]. apply En; unfold host_call_taken.
     + apply kept_each; [|apply CurrentFacts.kept_refl]. intros. by apply kept_put_other.
-    + apply agrees_each; [|exact A]. intros. apply agrees_put; auto.
+    + apply agrees_each; [|exact A]. intros i s' Eg A'. split; [|reflexivity]. apply agrees_put; auto.
+      unfold has_state. rewrite Eg. unfold own_data in Wo. destruct (gran s !! pa); [|done].
+      by apply andb_true_iff in Wo as [->%Z.eqb_eq _].
   - apply En; [apply CurrentFacts.kept_refl|exact A].
-  - unfold faulted. split; [auto 10 with kept|]. exact (agrees_same rec rd s _ eq_refl eq_refl A).
+  - unfold faulted. split; [auto 10 with kept|]. exact (agrees_same rec rd s _ eq_refl eq_refl eq_refl eq_refl A).
 Qed.
 
 Lemma kept_has_state rec s s' st p : CurrentFacts.kept rec s s' -> has_state st p s' = has_state st p s.
 Proof. intros K. unfold has_state. by rewrite (CurrentFacts.k_gran _ _ _ K). Qed.
 Lemma rec_hand rec rd s : open_realm rd s -> has_state GS_REC rec s = true -> g_owner (granule_at s rec) = rd -> rec_in_hand rec s = true.
-Proof. intros [I Hr Hh] R Ho. unfold rec_in_hand. by rewrite (owned_in_hand GS_REC rec rd s). Qed.
+Proof. intros [I Hr Hh] R Ho. unfold rec_in_hand. by rewrite R, (owned_under GS_REC rec rd s). Qed.
 
 (* The REC as the host's answers leave it. *)
 Definition answered_to (rec : Z) (s : state) : state := exit_finished rec (gic_entered rec (counted CTR_REC_ENTER 1 s)).
@@ -211,7 +263,7 @@ Proof.
   pose proof (kept_trans _ _ _ _ K1 K2) as K3. clear -K3 A2.
   assert (K4 : CurrentFacts.kept rec s (tick (tick s2))) by (unfold tick; auto with kept).
   destruct (ready && negb (lines_changed rec s2)); cbn [fst snd].
-  - split; [exact K4|]. intros _. exact (agrees_same rec rd s2 _ eq_refl eq_refl A2).
+  - split; [exact K4|]. intros _. exact (agrees_same rec rd s2 _ eq_refl eq_refl eq_refl eq_refl A2).
   - split; [|discriminate]. revert K4. generalize (tick (tick s2)). intros s3 K4. unfold timers_told, tick.
     apply (kept_if _ ready _ (run_out OUT_reason 0 EXIT_IRQ s3) s3) in K4 as K5; [|by apply kept_run_out].
     revert K5. generalize (if ready then run_out OUT_reason 0 EXIT_IRQ s3 else s3). intros s4 K5.
@@ -225,15 +277,15 @@ Lemma bind_run_store {B} ns (k : list Z -> M state B) s r :
   pinned ns s = true -> k [] (put_page ns (exit_half (page (mem s) ns) (run s)) s) = r ->
   bind (prim_sem P_run_store [ns]) k s = r.
 Proof. intros H <-. unfold bind. cbn [prim_sem]. by rewrite H. Qed.
-Lemma bind_load {B} rec (k : list Z -> M state B) s r :
-  runs s = rec -> rec <> 0 -> loaded s = 0 -> held s = [] -> rec_agrees rec s = true -> k [] (rec_loaded rec s) = r ->
+Lemma bind_load {B} rec rd (k : list Z -> M state B) s r :
+  runs s = rec -> rec <> 0 -> loaded s = 0 -> held s = [] -> agrees rec rd s -> k [] (rec_loaded rec s) = r ->
   bind (prim_sem P_rec_load [rec]) k s = r.
 Proof.
-  intros Hr%Z.eqb_eq Hn%Z.eqb_neq Hl%Z.eqb_eq Hh Ha <-. unfold bind. cbn [prim_sem].
-  by rewrite Hr, Hn, Hl, Hh, Ha, bool_decide_eq_true_2.
+  intros Hr%Z.eqb_eq Hn%Z.eqb_neq Hl%Z.eqb_eq Hh (Ha & E & W & _) <-. unfold bind. cbn [prim_sem].
+  change (rec_get REC_rd rec 0 s) with (realm_of rec s). by rewrite Hr, Hn, Hl, Hh, Ha, E, W, bool_decide_eq_true_2.
 Qed.
-Lemma runs_hand rec s : runs s = rec -> rec <> 0 -> rec_in_hand rec s = true.
-Proof. intros E Hn. unfold rec_in_hand. rewrite E, Z.eqb_refl, (proj2 (Z.eqb_neq _ _) Hn). apply orb_true_r. Qed.
+Lemma runs_hand rec s : runs s = rec -> rec <> 0 -> has_state GS_REC rec s = true -> rec_in_hand rec s = true.
+Proof. intros E Hn R. unfold rec_in_hand. rewrite R, E, Z.eqb_refl, (proj2 (Z.eqb_neq _ _) Hn). apply orb_true_r. Qed.
 Lemma unlocked_held rd s : held s = [LGranule rd] -> held (unlocked rd s) = [].
 Proof. intros H. unfold unlocked, lock_dropped. cbn [held with_held]. rewrite H. cbn [without lock_eqb]. by rewrite Z.eqb_refl. Qed.
 
@@ -251,18 +303,18 @@ Proof.
     staled (rec_set REC_running rec 0 1 s) = staled s /\ loaded (rec_set REC_running rec 0 1 s) = loaded s) by (split_and!; reflexivity).
   unfold run_begun. destruct E1 as (E1 & E2 & E3 & E4). rewrite <- E2 in Hh. rewrite <- E3 in Hst. rewrite <- E4 in Hl. clear E2 E3 E4 H A.
   revert A1 E1 Hh Hst Hl. generalize (rec_set REC_running rec 0 1 s). clear s. intros s A E Hh Hst Hl.
-  pose proof (runs_hand _ _ E Hn) as H. step.
+  pose proof (runs_hand _ _ E Hn (agrees_state _ _ _ A)) as H. step.
   pose proof (agrees_rec_set REC_run_page rec rd 0 run_page s Nr ltac:(vm_compute; discriminate) eq_refl A) as A1.
   assert (E1 : runs (rec_set REC_run_page rec 0 run_page s) = runs s /\ held (rec_set REC_run_page rec 0 run_page s) = held s /\
     staled (rec_set REC_run_page rec 0 run_page s) = staled s /\ loaded (rec_set REC_run_page rec 0 run_page s) = loaded s) by (split_and!; reflexivity).
   destruct E1 as (E1 & E2 & E3 & E4). rewrite <- E1 in E. rewrite <- E2 in Hh. rewrite <- E3 in Hst. rewrite <- E4 in Hl. clear E1 E2 E3 E4 H A.
   revert A1 E Hh Hst Hl. generalize (rec_set REC_run_page rec 0 run_page s). clear s. intros s A E Hh Hst Hl.
   apply bind_leave; [unfold holds; rewrite Hh; cbn; by rewrite Z.eqb_refl|exact Hst|].
-  pose proof (unlocked_held _ _ Hh) as Hh1. pose proof (agrees_same rec rd s (unlocked rd s) eq_refl eq_refl A) as [A1 _].
+  pose proof (unlocked_held _ _ Hh) as Hh1. pose proof (agrees_same rec rd s (unlocked rd s) eq_refl eq_refl eq_refl eq_refl A) as A1.
   assert (E1 : runs (unlocked rd s) = rec) by exact E. assert (L1 : loaded (unlocked rd s) = 0) by exact Hl.
   clear A E Hh Hst Hl. revert Hh1 A1 E1 L1. generalize (unlocked rd s). clear s. intros s Hh A E L.
-  apply bind_load; [exact E|exact Hn|exact L|exact Hh|exact A|]. unfold on_cpu.
-  assert (H : rec_in_hand rec (rec_loaded rec s) = true) by (by apply runs_hand).
+  apply (bind_load rec rd); [exact E|exact Hn|exact L|exact Hh|exact A|]. unfold on_cpu.
+  assert (H : rec_in_hand rec (rec_loaded rec s) = true) by (apply runs_hand; [exact E|exact Hn|exact (agrees_state _ _ _ A)]).
   clear -H. revert H. generalize (rec_loaded rec s). intros s' H. use vtimer_enter_ok. reflexivity.
 Qed.
 

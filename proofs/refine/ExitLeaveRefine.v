@@ -64,7 +64,7 @@ Proof.
   { rewrite (k_page _ _ _ K3). apply unloaded_word; [exact Hm|by vm_compute]. }
   assert (HL : (loaded s =? rec) = true) by (by apply Z.eqb_eq).
   assert (HN : negb (rec =? 0) = true) by (apply negb_true_iff, Z.eqb_neq, (c_some _ _ C)).
-  unfold run_over. enter f_exit_leave. step. step. use vgic_report_ok. use vtimer_report_ok.
+  pose proof (c_rec _ _ C) as HR. unfold run_over. enter f_exit_leave. step. step. use vgic_report_ok. use vtimer_report_ok.
   pose proof (c_page _ _ C3) as Hpin. rewrite Ep in Hpin. clear Ep K3 H1 C1 H2 C2.
   generalize dependent (timers_told rec (gic_shown rec (rec_unloaded rec s))). generalize (rec_get REC_run_page rec 0 s).
   clear. intros p s C Hpin. pose proof (current_hand _ _ C) as H. use rec_lock_realm_ok. rewrite <- (pinned_locked p (realm_of rec s) s) in Hpin.

@@ -29,23 +29,23 @@ Proof.
   intros H Hns. pose proof H as [[Hin _]%andb_true_iff Hr]%andb_true_iff.
   pose proof (unreached_zeroed s (set_granule pa (Gran (g_state (granule_at s pa)) (g_owner (granule_at s pa)) 0)
     (put_page pa zero_page s)) pa eq_refl eq_refl eq_refl eq_refl Hr) as Hz.
-  unfold in_hand, tracked, has_state in *.
+  unfold under_lock, tracked, has_state in *.
   destruct (gran s !! pa) as [gr|] eqn:Hg; [|discriminate].
   assert (Hat : granule_at s pa = gr) by (unfold granule_at; by rewrite Hg). rewrite Hat in *.
   open s. unfold holds in *. fields_in Hg. fields_in Hin. fields_in Hz. fields_in Hns. cbn [andb] in Hin.
   enter f_granule_scrub.
   prim; [|exact H].
-  prim; [|unfold in_hand, tracked, granule_at, holds; fields; rewrite Hg; simpl; by rewrite Hin].
+  prim; [|unfold under_lock, tracked, granule_at, holds; fields; rewrite Hg; simpl; by rewrite Hin].
   prim.
-  2:{ unfold may_set, in_hand, tracked, granule_at, holds, is_zero; fields.
+  2:{ unfold may_set, under_lock, tracked, granule_at, holds, is_zero; fields.
       rewrite lookup_insert, Hg. cbn [default from_option id g_owner g_state g_refs].
       rewrite Hns, Hin, page_insert_same. rewrite bool_decide_eq_true_2 by reflexivity.
-      cbn [andb orb Z.eqb GS_DELEGATED GS_NS GS_RTT]. rewrite Hz. reflexivity. }
+      cbn [andb orb Z.eqb GS_DELEGATED GS_NS GS_RTT]. rewrite Hz. cbn [andb orb]. by rewrite orb_true_r. }
   unfold ret, scrubbed. fields. unfold granule_at; fields. rewrite lookup_insert, Hg, insert_insert. reflexivity.
 Qed.
 
 Theorem granule_add_refs_ok pa n s :
-  in_hand pa s = true -> wrap U64 (refs_of pa s + n) <= REFS_MAX ->
+  under_lock pa s = true -> wrap U64 (refs_of pa s + n) <= REFS_MAX ->
   core "granule_add_refs" [pa; n] s = Some ([], refs_added pa n s).
 Proof.
   intros H Hn. open s.

@@ -371,9 +371,9 @@ Proof. destruct x. reflexivity. Qed.
 Lemma granule_at_eq s pa x : gran s !! pa = Some x -> granule_at s pa = x.
 Proof. unfold granule_at. by intros ->. Qed.
 
-Lemma claimed_in_hand pa s : tracked s pa = true -> In (LGranule pa) (held s) -> in_hand pa s = true.
+Lemma claimed_in_hand pa s : tracked s pa = true -> In (LGranule pa) (held s) -> under_lock pa s = true.
 Proof.
-  intros Ht Hin. unfold in_hand. rewrite Ht. unfold holds.
+  intros Ht Hin. unfold under_lock. rewrite Ht. unfold holds.
   replace (existsb _ _) with true; [reflexivity|]. symmetry. apply existsb_exists.
   exists (LGranule pa). split; [done|]. simpl. apply Z.eqb_refl.
 Qed.
@@ -440,7 +440,7 @@ Proof.
   prim.
   2:{ unfold may_set. erewrite granule_at_eq by exact Hx.
       rewrite Hns, Hr0, Hu, Hun, Hf by (intros; by apply page_insert_other).
-      replace (in_hand _ _) with true by (symmetry; by_claim Hx).
+      replace (under_lock _ _) with true by (symmetry; by_claim Hx).
       unfold is_zero; fields; rewrite page_insert_same. by rewrite bool_decide_eq_true_2. }
   change (1 =? GS_RTT) with false. cbv iota. rewrite delete_notin by exact Hpl.
   prim. prim; [|by_holds]. dropped.
@@ -468,7 +468,7 @@ Proof.
   enter f_granule_undelegate. take_claim Hc. prim.
   prim.
   2:{ unfold may_set. erewrite granule_at_eq by exact Hx. rewrite Hns.
-      replace (in_hand _ _) with true by (symmetry; by_claim Hx).
+      replace (under_lock _ _) with true by (symmetry; by_claim Hx).
       replace (no_realm_reaches _ _) with true by (symmetry; exact Hfree).
       unfold is_zero; fields; rewrite Hz. by rewrite bool_decide_eq_true_2. }
   change (0 =? GS_RTT) with false. cbv iota. rewrite delete_notin by exact Hpl.

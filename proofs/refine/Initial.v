@@ -4,6 +4,7 @@
    CPUs and SMMU, lie below. *)
 From kcore Require Import spec.Inv.
 From kcore Require Import refine.Tlb.
+From kcore Require Import spec.RealmTlb.
 From Coq Require Import Lia.
 Local Open Scope Z_scope.
 
@@ -233,4 +234,20 @@ Proof.
   - intros t w level base i a Ht Hw Hi Hv. apply (hosts_desc_fits initial t w); try assumption; [exact wired0|].
     pose proof descs0 as D. rewrite forallb_forall in D. specialize (D _ (roles0 _ _ Ht)). cbv beta iota in D.
     rewrite forallb_forall in D. specialize (D i (proj1 (granules_In i) Hi)). rewrite Hv in D. exact D.
+Qed.
+
+Theorem initial_apart : apart initial (fun _ _ _ _ => False).
+Proof.
+  constructor.
+  - apply initial_secure.
+  - discriminate.
+  - intros pa g H. apply gran_state in H as (_ & _ & _ & Hp & Ha). unfold BASE in Hp. split; [lia|exact Ha].
+  - intros t p H. change (places initial) with (∅ : gmap Z place) in H. by rewrite lookup_empty in H.
+  - intros rd H. change (cached initial) with (∅ : gset Z) in H. set_solver.
+  - intros rd rd' H. change (cached initial) with (∅ : gset Z) in H. set_solver.
+  - intros rd level base t H. exfalso. induction H as [t p H _ | rd level base t i H IH _ _ | rd level base d H _ _].
+    + change (places initial) with (∅ : gmap Z place) in H. by rewrite lookup_empty in H.
+    + exact IH.
+    + change (cached initial) with (∅ : gset Z) in H. set_solver.
+  - intros v level base d [].
 Qed.

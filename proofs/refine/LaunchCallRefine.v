@@ -16,7 +16,8 @@ Qed.
 (* What is done with the realm locked and the page pinned. *)
 Lemma rd_hand rd s : has_state GS_RD rd s = true -> in_hand rd (locked rd s) = true.
 Proof.
-  intros H. unfold in_hand, tracked, holds, has_state in *. cbn [gran held lock_taken with_held locked].
+  intros H. apply (object_hand GS_RD); [exact H|discriminate..|].
+  unfold under_lock, tracked, holds, has_state in *. cbn [gran held lock_taken with_held locked].
   destruct (gran s !! rd); [|discriminate]. cbn. by rewrite Z.eqb_refl.
 Qed.
 Lemma locked_under rd s : held s = [] -> shrinking s = false -> locked rd s = under (gran s) [LGranule rd] false s.

@@ -88,13 +88,16 @@ Qed.
 (* ---- All together ---- *)
 
 Lemma possible_facts p s : width (hw s) <= 48 -> realm_possible p s = true ->
-  0 <= p_s2sz p <= 48 /\ 1 <= p_num_start p <= 16 /\ p_rtt_base p mod 4096 = 0.
+  0 <= p_s2sz p <= 48 /\ 1 <= p_num_start p <= 16 /\ p_rtt_base p mod 4096 = 0 /\ p_start_level p <= 2.
 Proof.
   intros Hw H. unfold realm_possible in H. rewrite !andb_true_iff in H.
   destruct H as (((((_ & S1 & S2) & _) & N1 & N2) & _) & B).
   pose proof (start_tables_range (p_start_level p) (p_s2sz p) s) as R.
-  apply negb_true_iff, Z.eqb_neq in N1. apply Z.eqb_eq in N2, B. rewrite <- N2 in R, N1, B.
-  split; [lia|]. split; [lia|]. change 4096 with (2 ^ 12). rewrite <- Z.land_ones by lia.
+  apply negb_true_iff, Z.eqb_neq in N1.
+  assert (L : p_start_level p <= 2).
+  { unfold start_tables in N1. destruct (Z.ltb_spec 2 (p_start_level p)); [by destruct N1|lia]. }
+  apply Z.eqb_eq in N2, B. rewrite <- N2 in R, N1, B.
+  split; [lia|]. split; [lia|]. split; [|exact L]. change 4096 with (2 ^ 12). rewrite <- Z.land_ones by lia.
   assert (E : Z.ones 12 = Z.land (4096 * p_num_start p - 1) (Z.ones 12)).
   { rewrite Z.land_ones by lia. change (Z.ones 12) with 4095. change (2 ^ 12) with 4096.
     replace (4096 * p_num_start p - 1) with (4095 + (p_num_start p - 1) * 4096) by lia.
@@ -113,11 +116,11 @@ Proof. intros H1 H2. apply each_keeps. intros i x _. unfold start_owned, set_gra
 Theorem realm_create_claimed_ok rd p s s0 :
   inv s0 -> hw s = hw s0 -> gran s = gran s0 -> mem s = mem s0 -> places s = places s0 ->
   held s = [LGranule rd] -> shrinking s = false -> staled s = [] -> has_state GS_DELEGATED rd s = true ->
-  p_vmid p ∈ vmids s -> realm_possible p s = true -> u64 (p_rtt_base p) ->
+  p_vmid p ∈ vmids s -> realm_possible p s = true -> u64 (p_rtt_base p) -> 0 <= p_start_level p ->
   core "realm_create_claimed" (rd :: slots p) s = Some ([fst (create_claimed rd p s)], snd (create_claimed rd p s)).
 Proof.
-  intros I Eh Eg Em Ep Hh Hs Hst Hd Hv Hp Hu.
-  destruct (possible_facts p s) as (Hsz & Hn & Ha); [rewrite Eh; apply (h_width _ (i_hw _ I))|exact Hp|].
+  intros I Eh Eg Em Ep Hh Hs Hst Hd Hv Hp Hu Hlv0.
+  destruct (possible_facts p s) as (Hsz & Hn & Ha & Hlv); [rewrite Eh; apply (h_width _ (i_hw _ I))|exact Hp|].
   remember (Z.to_nat (p_num_start p)) as n eqn:En0. assert (En : Z.of_nat n = p_num_start p) by lia.
   unfold create_claimed. rewrite <- En0.
   pose proof (granules_claim_ok (p_rtt_base p) n s ltac:(lia) Hs) as C. rewrite En in C.
@@ -148,8 +151,10 @@ Proof.
   { intros i Hi. rewrite <- Np by lia. by apply held_taken. }
   generalize dependent (claims_taken n (p_rtt_base p) s). intros s1 T1 T2 T3 T4 T5 T6 T7.
   apply has_state_inv in Hd as (x & Hx & Hxs).
-  assert (I1 : in_hand rd s1 = true) by (unfold in_hand, tracked; by rewrite T2, Hx, T6).
-  eapply bind_call; [apply (realm_fill_ok rd p s1 I1 Hsz)|]. tidy.
+  assert (Npl : places s !! rd = None) by (rewrite Ep; apply (not_placed _ _ I); unfold has_state; by rewrite <- Eg, Hx, Hxs).
+  assert (I1 : in_hand rd s1 = true) by (apply unplaced_hand; [by rewrite T3|]; unfold under_lock, tracked; by rewrite T2, Hx, T6).
+  assert (Hd1 : has_state GS_DELEGATED rd s1 = true) by (unfold has_state; by rewrite T2, Hx, Hxs).
+  eapply bind_call; [apply (realm_fill_ok rd p s1 I1 Hd1 Hsz)|]. tidy.
   pose proof (scratch_filled_rd rd p s1) as S2.
   destruct (filled_rd rd p s1) as (R1 & R2 & R3); [rewrite T1, Em; apply (i_mem _ I)|].
   unfold realm_built. rewrite <- En0.
@@ -176,28 +181,33 @@ Proof.
   assert (I3 : in_hand rd s3 = true) by (rewrite E3; exact I2).
   pose proof (realm_own_start_ok rd s3 I3) as C. pose proof (owning_starts rd s3 n) as W. rewrite !Q, R1, R2, R3, <- En0 in C.
   rewrite !Q, R1, R3 in W.
-  eapply bind_call; [apply C; [lia|lia|exact Ha|]|].
+  eapply bind_call; [apply C; [lia|lia|exact Ha|lia|]|].
   { intros t Ht. constructor; [apply F3; lia|intros E; apply (Hne t); [lia|done]|apply V3, V2; lia]. }
   tidy. clear C.
   pose proof (owned_same vmids rd (p_start_level p) (p_rtt_base p) n s3 ltac:(done) ltac:(done)) as Wv.
-  destruct W as [Wm Wh Wg _].
+  destruct W as [Wm Wh Wg Wp].
   pose proof (Wg rd ltac:(intros i Hi; rewrite (Q RD_rtt_base), R3; by apply Hne)) as Wr. clear Wg.
-  generalize dependent (starts_owned rd (p_start_level p) (p_rtt_base p) n s3). intros s4 Wm Wh Wv Wr.
+  pose proof (Wp rd ltac:(intros i Hi; rewrite (Q RD_rtt_base), R3; by apply Hne)) as Wpr. clear Wp.
+  generalize dependent (starts_owned rd (p_start_level p) (p_rtt_base p) n s3). intros s4 Wm Wh Wv Wr Wpr.
   assert (Hl : forall l, holds l s4 = holds l s1) by (intros l; unfold holds; rewrite Wh, E3, S2; reflexivity).
   pose proof (granules_release_ok (p_rtt_base p) n s4 ltac:(lia)) as C. rewrite En in C.
   eapply bind_call; [apply C; intros i Hi; rewrite Hl, Np by lia; apply T7; lia|]. tidy. clear C.
   pose proof (proj2 (claims_same gran n (p_rtt_base p) s4 ltac:(done))) as D1.
   pose proof (proj2 (claims_same vmids n (p_rtt_base p) s4 ltac:(done))) as D2.
+  pose proof (proj2 (claims_same places n (p_rtt_base p) s4 ltac:(done))) as D4.
   assert (D3 : holds (LGranule rd) (claims_dropped n (p_rtt_base p) s4) = true).
   { rewrite holds_drops; [by rewrite Hl|]. intros i Hi [= E]. rewrite Np in E by lia. by apply (Hne i). }
-  generalize dependent (claims_dropped n (p_rtt_base p) s4). intros s5 D1 D2 D3.
+  generalize dependent (claims_dropped n (p_rtt_base p) s4). intros s5 D1 D2 D4 D3.
   assert (G5 : gran s5 !! rd = Some x) by (rewrite D1, Wr, E3, S2; cbn [gran with_mem with_digest with_hash_page]; by rewrite T2).
   assert (U5 : p_vmid p ∈ vmids s5) by (rewrite D2, Wv, E3, S2; cbn [vmids with_mem with_digest with_hash_page]; by rewrite T5).
+  assert (P5 : places s5 !! rd = None)
+    by (rewrite D4, Wpr, E3, S2; cbn [places with_mem with_digest with_hash_page]; by rewrite T3).
   apply (bind_prim P_tlbi_realm_all [p_vmid p] _ s5 (bool_decide (p_vmid p ∈ vmids s5)) [] (flushed (p_vmid p) s5) _ eq_refl);
     [tidy|by apply bool_decide_eq_true_2].
   apply (bind_prim P_granule_set [rd; 2; 0] _ (flushed (p_vmid p) s5) (may_set rd GS_RD 0 (flushed (p_vmid p) s5)) []
     (with_owner rd GS_RD 0 (flushed (p_vmid p) s5)) _ eq_refl); [tidy|].
-  2:{ unfold may_set, in_hand, tracked, granule_at. change (gran (flushed (p_vmid p) s5)) with (gran s5). rewrite G5.
+  2:{ unfold may_set, under_lock, tracked, granule_at, is_placed. change (places (flushed (p_vmid p) s5)) with (places s5).
+      rewrite P5. change (gran (flushed (p_vmid p) s5)) with (gran s5). rewrite G5.
       change (holds (LGranule rd) (flushed (p_vmid p) s5)) with (holds (LGranule rd) s5). rewrite D3.
       cbn [default from_option id]. rewrite Hxs. reflexivity. }
   unfold realm_made. generalize (with_owner rd GS_RD 0 (flushed (p_vmid p) s5)). intros s6. step. step. reflexivity.

@@ -19,7 +19,7 @@ Section own.
   Notation base := (rd_of s RD_rtt_base rd).
   Notation level := (rd_of s RD_start_level rd).
   Notation num := (rd_of s RD_num_start rd).
-  Context (Hnum : 0 <= num <= 16) (Hbase : 0 <= base < 2 ^ 48) (Halign : base mod 4096 = 0)
+  Context (Hnum : 0 <= num <= 16) (Hbase : 0 <= base < 2 ^ 48) (Halign : base mod 4096 = 0) (Hlevel : 0 <= level <= 3)
     (Hready : forall t, 0 <= t < num -> start_ready rd (base + t * 4096) s).
 
   Record owning (n : nat) (s' : state) : Prop := Owning {
@@ -48,10 +48,10 @@ Section own.
     assert (Pt : places s' !! t = None) by (rewrite P; [exact Hp|unfold t; intros; lia]).
     assert (Gr : gran s' !! rd = gran s !! rd).
     { apply G. intros i Hi E. destruct (Hready i ltac:(lia)) as [_ N _]. congruence. }
-    assert (Ir : in_hand rd s' = true).
-    { revert Hrd. unfold in_hand, tracked, granule_at, holds. by rewrite Gr, H. }
-    assert (It : in_hand t s' = true).
-    { unfold in_hand, tracked, holds in *. by rewrite Gt, H, Hl. }
+    assert (Ir : under_lock rd s' = true).
+    { rewrite (under_same rd s s') by done. by apply hand_under. }
+    assert (It : under_lock t s' = true).
+    { unfold under_lock, tracked, holds in *. by rewrite Gt, H, Hl. }
     assert (En : (t - base) / 4096 = Z.of_nat n).
     { unfold t. replace (base + Z.of_nat n * 4096 - base) with (Z.of_nat n * 4096) by lia. apply Z.div_mul. lia. }
     assert (Ea : t mod 4096 = 0) by (unfold t; rewrite Z.mod_add by lia; exact Halign).
@@ -63,8 +63,8 @@ Section own.
       rewrite En, Ea, (proj2 (Z.leb_le base t)), (proj2 (Z.ltb_lt (Z.of_nat n) num)) by (unfold t; lia).
       cbn [andb Z.eqb]. unfold span. by rewrite Z.mul_assoc. }
     split.
-    - unfold may_set. rewrite It, Ps. unfold granule_at. rewrite Gt. cbn [default from_option id p_rd p_parent].
-      rewrite Hs, M, Hv, (Z.eqb_refl rd). reflexivity.
+    - unfold may_set. rewrite It, Ps. unfold granule_at. rewrite Gt. cbn [default from_option id p_rd p_parent p_level].
+      rewrite Hs, M, Hv, (Z.eqb_refl rd), (proj2 (Z.leb_le 0 level)), (proj2 (Z.leb_le level 3)) by lia. reflexivity.
     - unfold with_owner. rewrite Ps. reflexivity.
   Qed.
 

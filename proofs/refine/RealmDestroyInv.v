@@ -111,8 +111,8 @@ Section destroy.
     - unfold start_freed. rewrite each_below_0. constructor; try done.
       + intros pa H. exact (i_pins _ I _ H).
       + exact (i_words _ I).
-    - specialize (IH ltac:(lia)). pose proof (freeing_all rd c s I Hr Hh Hst not_cached n ltac:(lia)) as F.
-      destruct (freeing_step rd c s I Hr Hh not_cached n (after n) ltac:(lia) F) as ((_ & _ & Hne & Hw & C) & _ & _).
+    - specialize (IH ltac:(lia)). pose proof (freeing_all rd c s I Hr Hh Hst not_cached cached_less n ltac:(lia)) as F.
+      destruct (freeing_step rd c s I Hr Hh not_cached cached_less n (after n) ltac:(lia) F) as ((_ & _ & Hne & Hw & C) & _ & _).
       unfold start_freed in *. rewrite each_below_S. set (z := each_below n _ (with_cached c s)) in *. clearbody z.
       set (t := base + Z.of_nat n * 4096) in *. pose proof (start_at (Z.of_nat n) ltac:(lia)) as Hp. fold t in Hp.
       destruct (place_granule _ _ _ I Hp) as (Pt & _ & Ht).
@@ -161,7 +161,7 @@ Section destroy.
 
   Lemma realm_gone_inv : inv (realm_gone rd s).
   Proof using I Hr Hh Hst U.
-    pose proof (freed_all N (Nat.le_refl _)) as D. pose proof (freeing_all rd c s I Hr Hh Hst not_cached N (Nat.le_refl _)) as F.
+    pose proof (freed_all N (Nat.le_refl _)) as D. pose proof (freeing_all rd c s I Hr Hh Hst not_cached cached_less N (Nat.le_refl _)) as F.
     assert (Same : forall (A : Type) (g : state -> A), (forall m x, g (with_mem m x) = g x) -> (forall m x, g (with_gran m x) = g x) ->
       (forall m x, g (with_places m x) = g x) -> g (after N) = g (with_cached c s)) by (intros; by apply start_freed_same).
     pose proof (Same _ holes ltac:(done) ltac:(done) ltac:(done)) as E1. pose proof (Same _ vmids ltac:(done) ltac:(done) ltac:(done)) as E2.

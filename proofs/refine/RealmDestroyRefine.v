@@ -69,11 +69,11 @@ Qed.
 
 Lemma rd_scrubbable rd c s s1 s2 n :
   inv s -> has_state GS_RD rd s = true -> holds (LGranule rd) s = true -> (n <= Z.to_nat (rd_of s RD_num_start rd))%nat ->
-  freeing rd c s n s1 ->
+  freeing rd c s n s1 -> rd ∉ c -> cached s2 = cached s1 ->
   hw s2 = hw s1 -> held s2 = held s1 -> staled s2 = staled s1 -> gran s2 = gran s1 -> mem s2 = mem s1 -> places s2 = places s1 ->
   may_zero rd s2 = true /\ has_state GS_NS rd s2 = false.
 Proof.
-  intros I Hr Hh Hn F E1 E2 E3 E4 E5 E6. destruct (fr_rest _ _ _ _ _ F) as (Eh & El & Es & _).
+  intros I Hr Hh Hn F Nc E0 E1 E2 E3 E4 E5 E6. destruct (fr_rest _ _ _ _ _ F) as (Eh & El & Es & Ec).
   pose proof Hr as (x & Hx & Hs)%has_state_inv.
   assert (Rn : forall q, has_state GS_RTT q s = false -> gone rd s n q = false) by (intros q; by apply gone_rtt).
   pose proof (rd_not_rtt rd s Hr) as Nrd.
@@ -83,14 +83,14 @@ Proof.
     apply (fr_page _ _ _ _ _ F); [|done]. intros ->. destruct (place_granule _ _ _ I Hq) as (_ & _ & H). congruence. }
   split; [|unfold has_state; by rewrite E4, Gr, Hs].
   unfold may_zero. apply andb_true_iff; split; [apply andb_true_iff; split|].
-  - unfold in_hand, tracked. rewrite E4, Gr. unfold holds in *. rewrite E2, El, Hh. reflexivity.
+  - unfold under_lock, tracked. rewrite E4, Gr. unfold holds in *. rewrite E2, El, Hh. reflexivity.
   - apply (not_hosts_unreachable s s2 rd x); try done; try (by rewrite Hs); [congruence|congruence|].
     intros t ro Hro. rewrite E5.
     assert (N : forall st, st <> GS_CORE -> has_state st t s = false).
     { intros st Nst. unfold has_state. destruct (gran s !! t) as [y|] eqn:Hy; [|done].
       rewrite (i_host _ I _ _ _ Hy Hro). by apply Z.eqb_neq. }
     apply (fr_page _ _ _ _ _ F); [|by apply Rn, N]. intros ->. rewrite N in Hr; done.
-  - unfold no_realm_reaches. rewrite (had_none rd s2) by congruence. cbn [andb]. rewrite E6. apply andb_true_iff. split.
+  - unfold no_realm_reaches. rewrite (had_none rd s2), E0, Ec, bool_decide_eq_false_2 by congruence. cbn [andb negb]. rewrite E6. apply andb_true_iff. split.
     + apply negb_true_iff, existsb_false. intros [t p] Hin%places_In. destruct (Pg _ _ Hin) as [Hp Hm].
       unfold mapped_by. cbn [fst snd]. rewrite E5, Hm.
       destruct (existsb _ _) eqn:E; [|apply andb_false_r]. exfalso.
@@ -123,16 +123,16 @@ Proof.
   apply (bind_prim P_tlbi_realm_all [vmid] _ (locked rd s) (bool_decide (vmid ∈ vmids (locked rd s))) []
     (flushed vmid (locked rd s)) _ eq_refl); [tidy|apply bool_decide_eq_true_2; exact (r_vmid _ _ (i_realm _ I _ Hr))].
   rewrite (flushed_clean _ (locked rd s) Hst).
-  assert (exists c, rd ∉ c /\ uncached vmid s = with_cached c s /\ uncached vmid (locked rd s) = with_cached c (locked rd s))
-    as (c & Hc & E1 & E2).
+  assert (exists c, (rd ∉ c /\ forall q, q ∈ c -> q ∈ cached (locked rd s)) /\ uncached vmid s = with_cached c s /\ uncached vmid (locked rd s) = with_cached c (locked rd s))
+    as (c & [Hc Hcc] & E1 & E2).
   { exists (cached (uncached vmid s)). split; [|split; reflexivity].
-    unfold uncached. cbn [cached with_cached]. rewrite elem_of_filter. intros [E _]. unfold runs_no_more, has_vmid in E.
+    unfold uncached. cbn [cached with_cached]. split; [|intros q; by intros [_ Q]%elem_of_filter]. rewrite elem_of_filter. intros [E _]. unfold runs_no_more, has_vmid in E.
     change (word (mem s) rd (rd_off RD_vmid)) with vmid in E.
     change (word (mem s) rd (rd_off RD_rec_count)) with (rd_of s RD_rec_count rd) in E.
     rewrite Z.eqb_refl, Uc in E. discriminate. }
   rewrite E2. unfold realm_gone. fold vmid. rewrite E1.
-  eapply bind_call; [apply (rtt_free_start_ok rd c (locked rd s) I' Hr Hl Hst Hc)|]. tidy.
-  pose proof (freeing_all rd c (locked rd s) I' Hr Hl Hst Hc _ (Nat.le_refl _)) as F.
+  eapply bind_call; [apply (rtt_free_start_ok rd c (locked rd s) I' Hr Hl Hst Hc Hcc)|]. tidy.
+  pose proof (freeing_all rd c (locked rd s) I' Hr Hl Hst Hc Hcc _ (Nat.le_refl _)) as F.
   change (rd_of (locked rd s) RD_num_start rd) with (rd_of s RD_num_start rd) in *.
   change (rd_of (locked rd s) RD_start_level rd) with (rd_of s RD_start_level rd) in *.
   change (rd_of (locked rd s) RD_rtt_base rd) with (rd_of s RD_rtt_base rd) in *.
@@ -145,7 +145,7 @@ Proof.
   step. step. step.
   change (with_logged _ _) with (locked rd (log_put LOG_DESTROY rd vmid (counted CTR_REALMS (2 ^ 64 - 1) (vmid_freed vmid s1)))).
   set (s2 := log_put LOG_DESTROY rd vmid (counted CTR_REALMS (2 ^ 64 - 1) (vmid_freed vmid s1))).
-  destruct (rd_scrubbable rd c (locked rd s) (locked rd s1) (locked rd s2) _ I' Hr Hl (Nat.le_refl _) F)
+  destruct (rd_scrubbable rd c (locked rd s) (locked rd s1) (locked rd s2) _ I' Hr Hl (Nat.le_refl _) F Hc)
     as [Z1 Z2]; try reflexivity.
   eapply bind_call; [apply granule_scrub_ok; [exact Z1|exact Z2]|]. tidy.
   change (scrubbed rd (locked rd s2)) with (locked rd (scrubbed rd s2)).

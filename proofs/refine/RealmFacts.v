@@ -1,6 +1,7 @@
 (* SPDX-License-Identifier: Apache-2.0 *)
 (* What no realm reaches. *)
 From kcore Require Export refine.TableRefine spec.Inv.
+From kcore Require Export refine.HandFacts.
 Local Open Scope Z_scope.
 
 Lemma existsb_false {A} (f : A -> bool) l : existsb f l = false <-> forall x, In x l -> f x = false.
@@ -32,12 +33,12 @@ Lemma unreached_same s s' pa :
   no_realm_reaches s pa = true -> no_realm_reaches s' pa = true.
 Proof.
   intros Ep Ec Hh Hm Hp H. unfold no_realm_reaches in *. rewrite Hh, Ep, Ec.
-  apply andb_true_iff in H as [[_ H]%andb_true_iff Ho].
+  apply andb_true_iff in H as [[[_ Hc]%andb_true_iff H]%andb_true_iff Ho]. rewrite Hc. cbn [andb].
   assert (St : forall t p, places s !! t = Some p -> stands s' t p = stands s t p).
   { intros t p E. unfold stands. destruct (Z.eqb_spec (p_parent p) 0); [done|]. cbn [orb]. unfold word.
     by rewrite (Hp t p). }
   apply andb_true_iff. split.
-  - apply negb_true_iff in H. apply andb_true_iff. split; [done|]. apply negb_true_iff.
+  - apply negb_true_iff in H. apply negb_true_iff.
     apply existsb_false. intros [t p] Hin.
     rewrite existsb_false in H. specialize (H _ Hin). apply places_In in Hin. unfold mapped_by in *. cbn [fst snd] in *.
     rewrite (St t p), (Hm t p) by done. exact H.
@@ -50,7 +51,7 @@ Lemma unreached_zeroed s s' pa :
   no_realm_reaches s pa = true -> no_realm_reaches s' pa = true.
 Proof.
   intros Ep Ec Es Em H. unfold no_realm_reaches, no_realm_had in *. rewrite Ep, Ec, Es.
-  apply andb_true_iff in H as [[Hh H]%andb_true_iff Ho]. rewrite Hh. cbn [andb].
+  apply andb_true_iff in H as [[[Hh Hc]%andb_true_iff H]%andb_true_iff Ho]. rewrite Hh, Hc. cbn [andb].
   assert (St : forall t p, stands s' t p = true -> stands s t p = true).
   { intros t p. unfold stands. destruct (p_parent p =? 0); [done|]. cbn [orb]. rewrite Em. unfold word.
     destruct (decide (pa = p_parent p)) as [<-|].

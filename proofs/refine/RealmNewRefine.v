@@ -200,10 +200,11 @@ Theorem realm_create_params_ok rd s s0 :
   inv s0 -> hw s = hw s0 -> gran s = gran s0 -> mem s = mem s0 -> places s = places s0 -> Forall u64 (params s) -> idle s ->
   core "realm_create_params" [rd] s = Some ([fst (create_given rd s)], snd (create_given rd s)).
 Proof.
-  intros I Eh Eg Em Ep Hw (Hh & Hs & Hst). unfold create_given. apply params_u64 in Hw.
+  intros I Eh Eg Em Ep Hw (Hh & Hs & Hst). unfold create_given.
+  assert (Hlv : 0 <= p_start_level (params_given s)) by (by apply nth_word_u64). apply params_u64 in Hw.
   assert (Hwidth : width (hw s) <= 48) by (rewrite Eh; apply (h_width _ (i_hw _ I))).
   enter f_realm_create_params. eapply bind_call; [exact (realm_params_read_ok s)|]. unfold slots. tidy.
-  revert Hw. generalize (params_given s). intros p Hw.
+  revert Hw Hlv. generalize (params_given s). intros p Hw Hlv.
   eapply bind_call; [exact (realm_params_ok_ok p s Hwidth)|]. tidy. unfold realm_creatable.
   destruct (realm_possible p s) eqn:Hp; cbn [negb andb]; [|reflexivity].
   destruct (possible_facts p s Hwidth Hp) as (_ & Hn & _).
@@ -221,7 +222,7 @@ Proof.
   rewrite E1.
   eapply bind_call.
   { apply (realm_create_claimed_ok rd p (with_held [LGranule rd] false (vmid_taken (p_vmid p) s)) s0 I Eh Eg Em Ep eq_refl eq_refl Hst);
-      [by apply andb_true_iff in Hc as [Hc _]|apply elem_of_union_l, elem_of_singleton_2; reflexivity|exact Hp|exact Hw]. }
+      [by apply andb_true_iff in Hc as [Hc _]|apply elem_of_union_l, elem_of_singleton_2; reflexivity|exact Hp|exact Hw|exact Hlv]. }
   destruct (create_claimed_held rd p (vmid_taken (p_vmid p) s) Hn) as [sh E2]. cbv zeta in E2. rewrite E2. clear E2.
   assert (Ek : forallb (fun i => claimable GS_DELEGATED (nth_page (p_rtt_base p) i)
       (with_held [LGranule rd] false (vmid_taken (p_vmid p) s))) (below (Z.to_nat (p_num_start p))) =

@@ -42,10 +42,10 @@ Proof.
 Qed.
 
 Theorem realm_fill_ok rd p s :
-  in_hand rd s = true -> 0 <= p_s2sz p <= 48 ->
+  in_hand rd s = true -> has_state GS_DELEGATED rd s = true -> 0 <= p_s2sz p <= 48 ->
   core "realm_fill" (rd :: slots p) s = Some ([], realm_filled rd p s).
 Proof.
-  intros H Hp. unfold realm_filled, slots, each. destruct p as [flags s2sz bps wps alg vmid base level num].
+  intros H Hd Hp. unfold realm_filled, slots, each. destruct p as [flags s2sz bps wps alg vmid base level num].
   cbn [p_flags p_s2sz p_num_bps p_num_wps p_hash_algo p_vmid p_rtt_base p_start_level p_num_start] in *.
   enter f_realm_fill. after realm_ipa_size_ok; [exact Hp|].
   step. step. step. step. step. step. step. step. step. step. step. step. step.

@@ -1,6 +1,7 @@
 (* SPDX-License-Identifier: Apache-2.0 *)
 (* hyp/core/rec.c: RMI_REC_CREATE *)
 From kcore Require Export refine.RecLockRefine refine.RecObjectRefine refine.GranuleRangeRefine refine.UnderFacts.
+From kcore Require Import refine.TreeFacts.
 From kcore Require Import refine.Steps.
 Local Open Scope string_scope.
 Local Open Scope Z_scope.
@@ -60,7 +61,7 @@ Proof.
 Qed.
 
 Theorem rec_create_params_ok rd rec s :
-  idle s -> (has_state GS_DELEGATED rec s = true -> loaded s <> rec) ->
+  idle s -> (has_state GS_DELEGATED rec s = true -> loaded s <> rec /\ places s !! rec = None) ->
   core "rec_create_params" [rd; rec] s = Some ([fst (create_with rd rec s)], snd (create_with rd rec s)).
 Proof.
   intros (Hh & Hs & Hst) Nl. unfold create_with. enter f_rec_create_params. step.
@@ -83,10 +84,12 @@ Proof.
   assert (E2 : lock_taken (LGranule rec) (locked rd s) = under (gran s) [LGranule rec; LGranule rd] false s)
     by (destruct s; cbn in *; by subst).
   rewrite E2. after rec_create_locked_ok.
-  { unfold in_hand, tracked, holds. cbn. unfold has_state in Hrd. destruct (gran s !! rd); [|discriminate].
+  { apply (object_hand GS_RD); [exact Hrd|discriminate..|].
+    unfold under_lock, tracked, holds. cbn. unfold has_state in Hrd. destruct (gran s !! rd); [|discriminate].
     rewrite Z.eqb_refl. cbn. by rewrite orb_true_r. }
   { apply holds_under. }
   { by apply andb_true_iff in Hc as [Hd _]. }
+  { apply Nl. by apply andb_true_iff in Hc as [Hd _]. }
   { exact N. }
   { apply Nl. by apply andb_true_iff in Hc as [Hd _]. }
   change (create_check rd (under (gran s) [LGranule rec; LGranule rd] false s)) with (create_check rd s).
@@ -116,8 +119,9 @@ Proof.
   assert (Hs1 : is_Some (gran s1 !! ns)) by (rewrite Hx1; eauto).
   after rec_create_params_ok.
   { exact D1. }
-  { rewrite has_state_pinned by exact Hs1. change (loaded (page_pinned ns s1)) with (loaded s). rewrite Nl. intros Hd <-.
-    unfold has_state in Hd. destruct (gran s1 !! 0) as [y|] eqn:Hy; [|discriminate]. destruct (i_gran _ I 0 y Hy). lia. }
+  { rewrite has_state_pinned by exact Hs1. change (loaded (page_pinned ns s1)) with (loaded s). rewrite Nl. intros Hd.
+    pose proof Hd as (y & Hy & Hys)%has_state_inv. split; [intros <-; destruct (i_gran _ I 0 y Hy); lia|].
+    apply (not_placed s rec I). unfold has_state. change (gran s) with (gran s1). by rewrite Hy, Hys. }
   (* with the page pinned it is the same, but for the pin *)
   assert (E : fst (create_with rd rec (page_pinned ns s1)) = fst (create_with rd rec s1) /\
     snd (create_with rd rec (page_pinned ns s1)) = page_pinned ns (snd (create_with rd rec s1)) /\

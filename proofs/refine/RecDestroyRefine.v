@@ -9,7 +9,7 @@ Local Open Scope Z_scope.
 
 (* A REC is reached by nobody, whatever its realm's RD says by now. *)
 Lemma rec_scrubbable rd rec i v s :
-  inv s -> has_state GS_REC rec s = true -> has_state GS_RD rd s = true -> staled s = [] -> in_hand rec s = true ->
+  inv s -> has_state GS_REC rec s = true -> has_state GS_RD rd s = true -> staled s = [] -> under_lock rec s = true ->
   may_zero rec (put_word rd i v s) = true.
 Proof.
   intros I (x & Hx & Hs)%has_state_inv (y & Hy & Hd)%has_state_inv Hst H. unfold may_zero. apply andb_true_iff. split; [apply andb_true_iff; split|].
@@ -40,8 +40,8 @@ Proof.
   2:{ apply bind_unlock; [exact Hh|exact Hs|exact Hst|]. reflexivity. }
   step. step.
   assert (I' : inv (locked rd s)) by (by apply (inv_same s)).
-  assert (Hin : in_hand rec (locked rd s) = true).
-  { apply (owned_in_hand GS_REC rec rd); [exact I'|exact Hrd|unfold holds; cbn; by rewrite Z.eqb_refl|exact R|].
+  assert (Hin : under_lock rec (locked rd s) = true).
+  { apply (owned_under GS_REC rec rd); [exact I'|exact Hrd|unfold holds; cbn; by rewrite Z.eqb_refl|exact R|].
     unfold rd, rec_owner. rewrite R. reflexivity. }
   unfold rec_gone, rd_set. change (rd_get RD_rec_count rd 0 (locked rd s)) with (rd_get RD_rec_count rd 0 s).
   eapply bind_call.

@@ -28,12 +28,14 @@ Qed.
 
 Lemma hand_realm rd s : has_state GS_RD rd s = true -> in_hand rd (locked rd s) = true.
 Proof.
-  unfold has_state, in_hand, tracked, holds. cbn. destruct (gran s !! rd); [|discriminate]. by rewrite Z.eqb_refl.
+  intros H. apply (object_hand GS_RD); [exact H|discriminate..|].
+  unfold has_state, under_lock, tracked, holds in *. cbn. destruct (gran s !! rd); [|discriminate]. by rewrite Z.eqb_refl.
 Qed.
 Lemma hand_owned rd rec s :
   has_state GS_REC rec s = true -> rec_owner rec s = rd -> rd <> 0 -> rec_in_hand rec (locked rd s) = true.
 Proof.
-  unfold rec_owner. intros H. rewrite H. intros Ho Hn. unfold rec_in_hand, in_hand.
+  unfold rec_owner. intros H. rewrite H. intros Ho Hn. unfold rec_in_hand, under_lock.
+  change (has_state GS_REC rec (locked rd s)) with (has_state GS_REC rec s). rewrite H. cbn [andb].
   assert (Ht : tracked (locked rd s) rec = true).
   { unfold has_state in H. unfold tracked. cbn. destruct (gran s !! rec); [reflexivity|discriminate]. }
   rewrite Ht. change (granule_at (locked rd s) rec) with (granule_at s rec). rewrite Ho.
@@ -41,16 +43,16 @@ Proof.
 Qed.
 Lemma hand_locked r rd s : rec_in_hand r s = true -> rec_in_hand r (locked rd s) = true.
 Proof.
-  unfold rec_in_hand, in_hand, holds. cbn.
+  unfold rec_in_hand, under_lock, holds. cbn. change (has_state GS_REC r (locked rd s)) with (has_state GS_REC r s).
   change (tracked (locked rd s) r) with (tracked s r). change (granule_at (locked rd s) r) with (granule_at s r).
-  intros [[Ht [Hh|[Hn Hh]%andb_true_iff]%orb_true_iff]%andb_true_iff|Hr]%orb_true_iff; apply orb_true_iff.
+  intros [-> [[Ht [Hh|[Hn Hh]%andb_true_iff]%orb_true_iff]%andb_true_iff|Hr]%orb_true_iff]%andb_true_iff; apply orb_true_iff.
   - left. rewrite Ht, Hh, !orb_true_r. reflexivity.
   - left. rewrite Ht, Hn, Hh, !orb_true_r. reflexivity.
   - right. exact Hr.
 Qed.
 Lemma current_hand rec s : current rec s -> rec_in_hand rec s = true.
 Proof.
-  intros [Hr _ Hn _ _ _ _ _]. unfold rec_in_hand. rewrite Hr, Z.eqb_refl, (proj2 (Z.eqb_neq rec 0) Hn). apply orb_true_r.
+  intros [Hr R Hn _ _ _ _ _]. unfold rec_in_hand. rewrite R, Hr, Z.eqb_refl, (proj2 (Z.eqb_neq rec 0) Hn). apply orb_true_r.
 Qed.
 #[export] Hint Resolve hand_realm hand_locked current_hand c_held c_growing c_clean c_realm : hand.
 

@@ -60,12 +60,13 @@ Qed.
 Lemma hand_with_owner q pa st owner s :
   q <> pa -> in_hand q s = true -> in_hand q (with_owner pa st owner s) = true.
 Proof.
-  intros N. unfold in_hand, tracked, granule_at, holds, with_owner. cbn. rewrite !lookup_insert_ne by congruence. exact id.
+  intros N <-. apply in_hand_same; [cbn; by apply lookup_insert_ne|reflexivity|]. unfold with_owner. cbn [places with_places].
+  destruct (st =? GS_RTT); [destruct (place_of _ _ _); [by apply lookup_insert_ne|done]|by apply lookup_delete_ne].
 Qed.
 Lemma claimed_with_owner pa st owner s :
-  holds (LGranule pa) s = true -> in_hand pa (with_owner pa st owner s) = true.
+  holds (LGranule pa) s = true -> under_lock pa (with_owner pa st owner s) = true.
 Proof.
-  intros H. unfold in_hand, tracked, holds, with_owner. cbn. rewrite lookup_insert. unfold holds in H. by rewrite H.
+  intros H. unfold under_lock, tracked, holds, with_owner. cbn. rewrite lookup_insert. unfold holds in H. by rewrite H.
 Qed.
 
 Lemma scratch_page pa q s s' : scratch pa s s' -> forall i, q <> pa -> word (mem s') q i = word (mem s) q i.
@@ -75,11 +76,12 @@ Lemma scratch_filled rd rec index flags s0 s : scratch rec s0 s -> scratch rec s
 Proof. intros H. unfold rec_filled, each. scratch_now. Qed.
 
 Theorem rec_create_locked_ok rd rec s :
-  in_hand rd s = true -> holds (LGranule rec) s = true -> has_state GS_DELEGATED rec s = true -> rd <> rec -> loaded s <> rec ->
+  in_hand rd s = true -> holds (LGranule rec) s = true -> has_state GS_DELEGATED rec s = true -> places s !! rec = None ->
+  rd <> rec -> loaded s <> rec ->
   core "rec_create_locked" [rd; rec] s =
   Some ([create_check rd s], if create_check rd s =? RMI_SUCCESS then rec_created rd rec s else s).
 Proof.
-  intros H Hc Hd N Nl. enter f_rec_create_locked. unfold create_check. step. step. step. step. step.
+  intros H Hc Hd Np N Nl. enter f_rec_create_locked. unfold create_check. step. step. step. step. step.
   change (256 / 8) with REC_MPIDR. change (0 / 8) with REC_FLAGS.
   fold (param REC_MPIDR s) (param REC_FLAGS s). unfold RECS_LIMIT.
   destruct ((1023 <=? rd_get RD_rec_count rd 0 s) || negb (rd_get RD_state rd 0 s =? 0)).
@@ -88,14 +90,14 @@ Proof.
   after rec_mpidr_index_ok. change (ones U64 - MPIDR_MASK) with 18446744069414584560.
   destruct (negb (Z.land (param REC_MPIDR s) 18446744069414584560 =? 0) ||
     negb (mpidr_index (param REC_MPIDR s) =? rd_get RD_rec_index rd 0 s)); [reflexivity|].
-  assert (Ht : in_hand rec s = true).
-  { unfold in_hand, tracked. unfold has_state in Hd. destruct (gran s !! rec); [|discriminate]. by rewrite Hc. }
+  assert (Ht : under_lock rec s = true).
+  { unfold under_lock, tracked. unfold has_state in Hd. destruct (gran s !! rec); [|discriminate]. by rewrite Hc. }
   assert (Hg : g_state (granule_at s rec) = GS_DELEGATED).
   { unfold has_state in Hd. unfold granule_at. destruct (gran s !! rec); [|discriminate]. by apply Z.eqb_eq. }
-  step; [unfold may_set; rewrite Ht, Hg; reflexivity|].
+  step; [unfold may_set, is_placed; rewrite Ht, Hg, Np; reflexivity|].
   assert (H1 : in_hand rd (with_owner rec GS_REC rd s) = true) by (by apply hand_with_owner).
   assert (H2 : rec_in_hand rec (with_owner rec GS_REC rd s) = true)
-    by (unfold rec_in_hand; rewrite claimed_with_owner by exact Hc; reflexivity).
+    by (unfold rec_in_hand, has_state; rewrite claimed_with_owner by exact Hc; cbn; by rewrite lookup_insert).
   change 3 with GS_REC.
   after rec_fill_ok; [exact H1|exact H2|exact Nl|].
   set (s1 := with_owner rec GS_REC rd s) in *.

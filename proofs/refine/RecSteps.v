@@ -3,6 +3,7 @@
    nothing is destructed. `step` takes one primitive; guards about locks and RECs are found in the hint base
    `hand`. *)
 From kcore Require Export refine.Loops lang.Bits spec.Hostmem.
+From kcore Require Export refine.HandFacts.
 Local Open Scope string_scope.
 Local Open Scope Z_scope.
 
@@ -28,6 +29,7 @@ Ltac computed :=
   lazymatch goal with
   | |- rec_in_hand _ _ = true => fail
   | |- in_hand _ _ = true => fail
+  | |- under_lock _ _ = true => fail
   | |- _ => reflexivity
   end.
 Ltac discharge :=
@@ -57,7 +59,7 @@ Proof. unfold in_range. lia. Qed.
 
 Lemma hand_same r s s' :
   gran s' = gran s -> held s' = held s -> runs s' = runs s -> rec_in_hand r s' = rec_in_hand r s.
-Proof. intros Hg Hh Hr. unfold rec_in_hand, in_hand, tracked, granule_at, holds. by rewrite Hg, Hh, Hr. Qed.
+Proof. intros Hg Hh Hr. unfold rec_in_hand, has_state, under_lock, tracked, granule_at, holds. by rewrite Hg, Hh, Hr. Qed.
 
 Lemma hand_rec_set f r rec i v s :
   f <> REC_running -> rec_in_hand r s = true -> rec_in_hand r (rec_set f rec i v s) = true.

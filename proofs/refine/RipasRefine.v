@@ -81,8 +81,10 @@ Proof.
   - intros i Hi. unfold word. rewrite (P (w_table w) N). fold (word (mem z) (w_table w) i).
     unfold z, put_word. cbn [mem with_mem]. rewrite word_set_slot by lia. apply D. lia.
 Qed.
+Lemma kept_under rd w n s s' q : ram_kept rd w n s s' -> under_lock q s' = under_lock q s.
+Proof. intros []. apply under_same; congruence. Qed.
 Lemma kept_hand rd w n s s' q : ram_kept rd w n s s' -> in_hand q s' = in_hand q s.
-Proof. intros []. unfold in_hand, tracked, granule_at, holds. by rewrite rk_gran0, rk_held0. Qed.
+Proof. intros []. apply in_hand_same; congruence. Qed.
 
 Theorem ripas_init_entries_ok rd base top w p s :
   found rd base w p s -> base <= top < 2 ^ 64 ->
@@ -119,7 +121,7 @@ Proof.
     { rewrite (rk_word _ _ _ _ _ K) by lia. unfold entry_from. by rewrite Ej. }
     pose proof (run_bound (fun i => initable (w_level w) (entry_from w i s)) w base top m ltac:(lia) En) as Hrun.
     assert (Hread : may_read (w_table w) (Z.of_nat j) y = true).
-    { unfold may_read. rewrite (rk_hw _ _ _ _ _ K), Rr, (kept_hand _ _ _ _ _ _ K), Hh. unfold in_page. lia. }
+    { unfold may_read. rewrite (rk_hw _ _ _ _ _ K), Rr, (kept_under _ _ _ _ _ _ K), Hh. unfold in_page. lia. }
     set (dd := entry_from w (Z.of_nat m) s) in *.
     assert (Eok : (size_of (w_level w) <=? wrap U64 (top - run_end w base (Z.of_nat m))) && (kind (w_level w) dd =? 0) &&
       negb (ripas dd =? 2) = ok (Z.of_nat m)).
@@ -130,7 +132,7 @@ Proof.
       * apply bind_read; [exact Hread|]. tidy. rewrite Ed. use s2_kind_ok. use s2_ripas_ok. rewrite Eok. cbv iota.
         eapply bind_call; [apply s2_make_ok|].
         { eapply entry_write; [by rewrite (rk_places _ _ _ _ _ K)|by rewrite (rk_hw _ _ _ _ _ K)|
-            by rewrite (kept_hand _ _ _ _ _ _ K)|lia|apply andb_false_r|discriminate]. }
+            by rewrite (kept_under _ _ _ _ _ _ K)|lia|apply andb_false_r|discriminate]. }
         erewrite leaf_made; [|by rewrite (rk_places _ _ _ _ _ K)|by rewrite (rk_hw _ _ _ _ _ K)| |].
         2:{ rewrite Ed. by apply (unassigned_invalid (w_level w)). }
         2:{ by destruct (unassigned_facts (p_level p) 1 ltac:(lia)) as (_ & T & _). }

@@ -190,7 +190,7 @@ Theorem rtt_set_ripas_locked_ok rd rec base top s :
 Proof.
   intros O Hst Hrec Hown Hlt. pose proof O as [I Hr Hl].
   assert (Hh : rec_in_hand rec s = true).
-  { unfold rec_in_hand. by rewrite (owned_in_hand GS_REC rec rd s I Hr Hl Hrec Hown). }
+  { unfold rec_in_hand. by rewrite Hrec, (owned_under GS_REC rec rd s I Hr Hl Hrec Hown). }
   pose proof Hrec as (g & Hg & Hgs)%has_state_inv. rewrite (granule_at_eq _ _ _ Hg) in Hown.
   pose proof (c_ripas _ _ _ (i_rec _ I _ _ Hg Hgs)) as Hc. rewrite Hown in Hc.
   enter f_rtt_set_ripas_locked. unfold set_locked, Enter.RMI_ERROR_REC. step.

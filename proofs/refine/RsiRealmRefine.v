@@ -29,9 +29,12 @@ Local Transparent each_below.
 Lemma own_hand rd pa s : own_data s rd pa = true -> rd <> 0 -> holds (LGranule rd) s = true ->
   in_hand pa s = true /\ has_state GS_DATA pa s = true.
 Proof.
-  unfold own_data, in_hand, tracked, has_state, granule_at.
+  intros Hd Hn Hh. assert (St : has_state GS_DATA pa s = true).
+  { unfold own_data, has_state in *. destruct (gran s !! pa); [|done]. by apply andb_true_iff in Hd as [? _]. }
+  split; [|exact St]. apply (object_hand GS_DATA); [exact St|discriminate..|]. revert Hd.
+  unfold own_data, under_lock, tracked, granule_at.
   destruct (gran s !! pa) as [g|]; [|done]. cbn [default from_option id].
-  intros [-> Ho%Z.eqb_eq]%andb_true_iff Hn Hh. rewrite Ho, Hh, (proj2 (Z.eqb_neq rd 0) Hn). cbn [negb andb].
+  intros [_ Ho%Z.eqb_eq]%andb_true_iff. rewrite Ho, Hh, (proj2 (Z.eqb_neq rd 0) Hn). cbn [negb andb].
   by rewrite orb_true_r.
 Qed.
 Lemma own_differs rd pa s : own_data s rd pa = true -> has_state GS_RD rd s = true -> rd <> pa.

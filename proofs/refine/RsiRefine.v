@@ -24,19 +24,19 @@ Proof.
     apply IH; [lia|]. rewrite each_below_S. apply Hp; [lia|exact Pj].
 Qed.
 
-(* What is in hand depends on the granule table, the locks and the REC that runs only: so through changes of the rest. *)
-Lemma hand_frame pa s s' : gran s' = gran s -> held s' = held s -> in_hand pa s = true -> in_hand pa s' = true.
-Proof. unfold in_hand, tracked, granule_at, holds. intros -> ->. exact id. Qed.
+(* What is in hand depends on the granule table, the locks, where tables are, and the REC that runs only: so through changes of the rest. *)
+Lemma hand_frame pa s s' : gran s' = gran s -> held s' = held s -> places s' = places s -> in_hand pa s = true -> in_hand pa s' = true.
+Proof. intros Hg Hh Hp <-. apply in_hand_same; congruence. Qed.
 Lemma rec_hand_frame rec s s' : gran s' = gran s -> held s' = held s -> runs s' = runs s ->
   rec_in_hand rec s = true -> rec_in_hand rec s' = true.
-Proof. unfold rec_in_hand, in_hand, tracked, granule_at, holds. intros -> -> ->. exact id. Qed.
+Proof. unfold rec_in_hand, has_state, under_lock, tracked, granule_at, holds. intros -> -> ->. exact id. Qed.
 Lemma state_frame st pa s s' : gran s' = gran s -> has_state st pa s = true -> has_state st pa s' = true.
 Proof. unfold has_state. intros ->. exact id. Qed.
 (* Hypotheses are found by their form: to compare two states is a long way to find that they differ. *)
 Ltac known := match goal with H : ?P |- ?Q => constr_eq P Q; exact H end.
 Ltac framed :=
   match goal with
-  | H : in_hand ?pa _ = true |- in_hand ?pa _ = true => refine (hand_frame pa _ _ _ _ H); lazy; exact eq_refl
+  | H : in_hand ?pa _ = true |- in_hand ?pa _ = true => refine (hand_frame pa _ _ _ _ _ H); lazy; exact eq_refl
   | H : rec_in_hand ?r _ = true |- rec_in_hand ?r _ = true => refine (rec_hand_frame r _ _ _ _ _ H); lazy; exact eq_refl
   | H : has_state ?st ?pa _ = true |- has_state ?st ?pa _ = true => refine (state_frame st pa _ _ _ H); lazy; exact eq_refl
   end.

@@ -227,9 +227,10 @@ Proof.
     destruct (X sx eq_refl) as ((Xg & Xh & Xw & Xp) & Xv & Xr & Xd & Xe). clear X Esx E4 U1.
     assert (Hpx : places sx !! w_table w = Some p) by by rewrite Xp.
     assert (Hrx : role_of (hw sx) (w_table w) = None) by by rewrite Xw.
-    assert (Hhx : in_hand (w_table w) sx = true) by (unfold in_hand, tracked, granule_at, holds in *; by rewrite Xg, Xh).
+    assert (Hhx : under_lock (w_table w) sx = true) by (unfold under_lock, tracked, granule_at, holds in *; by rewrite Xg, Xh).
     eapply eq_trans; [apply s2_make_ok; eapply entry_write; [exact Hpx|exact Hrx|exact Hhx|done|by rewrite Xv|]|].
     + intros _. unfold realm_desc_ok. rewrite (fd_level _ _ _ _ _ F), El, (Tt (level - 1)) by lia. rewrite Ot, (fd_rd _ _ _ _ _ F), B.
+      rewrite (Z.eqb_refl (table_desc rtt) : (table_desc rtt =? Z.lor rtt S2_TABLE) = true). cbn [andb].
       apply andb_true_iff. split; [apply andb_true_iff; split|].
       * unfold claimable_here, has_state, holds in *. by rewrite Xg, Xh, Hd, Hh.
       * rewrite Xp, (ft_place _ _ Fr). reflexivity.
@@ -241,19 +242,19 @@ Proof.
     + erewrite entry_made by done. rewrite Xe. unfold placed_below. rewrite Hpx, (fd_level _ _ _ _ _ F), El, (Tt (level - 1)) by lia.
       rewrite Ot, (fd_rd _ _ _ _ _ F), B, Xp. replace (level - 1 + 1) with level by lia. reflexivity.
   - cbn [prim_sem]. assert (G : may_set rtt GS_RTT rd (with_places (<[rtt := Place rd level ipa (w_table w)]> (places s)) (entry_put w (table_desc rtt) (with_mem m s))) = true).
-    { unfold may_set. change (in_hand rtt (with_places _ _)) with (in_hand rtt s). change (granule_at (with_places _ _) rtt) with (granule_at s rtt). rewrite Hin, Hat.
+    { unfold may_set. change (under_lock rtt (with_places _ _)) with (under_lock rtt s). change (granule_at (with_places _ _) rtt) with (granule_at s rtt). rewrite Hin, Hat.
       unfold place_of. cbn [places with_places g_state]. rewrite lookup_insert. cbn [p_rd p_parent].
-      rewrite (Z.eqb_refl rd), (proj2 (Z.eqb_neq (w_table w) 0)) by lia. reflexivity. }
+      cbn [p_level]. rewrite (Z.eqb_refl rd), (proj2 (Z.eqb_neq (w_table w) 0)), (proj2 (Z.leb_le 0 level)), (proj2 (Z.leb_le level 3)) by lia. reflexivity. }
     rewrite G. reflexivity.
   - rewrite E4. clear E4 U1. destruct (w_kind w =? K_ASSIGNED) eqn:Ek.
-    + cbn [prim_sem]. assert (G : in_hand rtt (with_places (<[rtt := Place rd level ipa (w_table w)]> (places s)) (set_granule rtt (Gran GS_RTT rd 0) (entry_put w (table_desc rtt) (with_mem m s)))) = true).
-      { unfold in_hand, tracked, granule_at, holds in *. cbn [gran held with_places set_granule with_gran entry_put put_word with_mem].
+    + cbn [prim_sem]. assert (G : under_lock rtt (with_places (<[rtt := Place rd level ipa (w_table w)]> (places s)) (set_granule rtt (Gran GS_RTT rd 0) (entry_put w (table_desc rtt) (with_mem m s)))) = true).
+      { unfold under_lock, tracked, granule_at, holds in *. cbn [gran held with_places set_granule with_gran entry_put put_word with_mem].
         rewrite lookup_insert. cbn [andb]. by rewrite Hh. }
       rewrite G. change (512 <=? REFS_MAX) with true. cbn [andb]. unfold guarded, with_refs, set_granule, granule_at.
       cbn [gran places with_places with_gran entry_put put_word with_mem].
       rewrite lookup_insert. cbn [default from_option id g_state g_owner]. rewrite insert_insert. reflexivity.
     + apply granule_add_refs_ok.
-      * unfold in_hand, tracked, granule_at, holds in *. cbn [gran held with_places set_granule with_gran entry_put put_word with_mem].
+      * unfold under_lock, tracked, granule_at, holds in *. cbn [gran held with_places set_granule with_gran entry_put put_word with_mem].
         rewrite lookup_insert_ne by done. exact Hht.
       * assert (R : refs_of (w_table w) (with_places (<[rtt := Place rd level ipa (w_table w)]> (places s)) (set_granule rtt (Gran GS_RTT rd 0) (entry_put w (table_desc rtt) (with_mem m s)))) = refs_of (w_table w) s).
         { unfold refs_of, granule_at. cbn [gran with_places set_granule with_gran entry_put put_word with_mem]. by rewrite lookup_insert_ne. }

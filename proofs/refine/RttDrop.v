@@ -48,17 +48,20 @@ Qed.
 Lemma unpinned_same rd s s' : unpinned rd s s' ->
   hw s' = hw s /\ held s' = held s /\ staled s' = staled s /\ places s' = places s /\ cached s' = cached s.
 Proof. intros [-> _ _ _ _ _]. done. Qed.
-Lemma unpinned_hand rd s s' q : unpinned rd s s' -> in_hand q s' = in_hand q s.
+Lemma unpinned_under rd s s' q : unpinned rd s s' -> under_lock q s' = under_lock q s.
 Proof.
   intros U. destruct (unpinned_same _ _ _ U) as (_ & Hl & _). pose proof (un_gran _ _ _ U q) as H.
-  unfold in_hand, tracked, granule_at, holds. rewrite Hl. destruct (gran s !! q) as [x|].
-  - by destruct H as [r ->].
-  - by rewrite H.
+  by apply under_refs.
+Qed.
+Lemma unpinned_hand rd s s' q : unpinned rd s s' -> in_hand q s' = in_hand q s.
+Proof.
+  intros U. destruct (unpinned_same _ _ _ U) as (_ & Hl & _ & Hp & _). pose proof (un_gran _ _ _ U q) as H.
+  apply in_hand_refs; [done|by rewrite Hp|done].
 Qed.
 Lemma unpinned_read rd s s' t i : unpinned rd s s' -> may_read t i s' = may_read t i s.
 Proof.
   intros U. destruct (unpinned_same _ _ _ U) as (Hw & Hl & _). unfold may_read, holds.
-  by rewrite (unpinned_hand _ _ _ _ U), Hw, Hl.
+  by rewrite (unpinned_under _ _ _ _ U), Hw, Hl.
 Qed.
 
 Lemma unpinned_unpin rd p s : is_ns (gran s) p = true -> unpinned rd s (page_unpinned p s).

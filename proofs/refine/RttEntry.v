@@ -36,9 +36,9 @@ Section found.
     destruct (has_state_inv _ _ _ H) as (g & Hg & Hs), (has_state_inv _ _ _ Hr) as (g' & Hg' & Hs').
     rewrite Hg in Hg'. injection Hg' as <-. rewrite Hs in Hs'. discriminate.
   Qed.
-  Lemma found_hand : in_hand (w_table w) s = true.
+  Lemma found_hand : under_lock (w_table w) s = true.
   Proof.
-    destruct (fd_open _ _ _ _ _ F) as [_ _ Hl]. eapply table_in_hand; [exact found_inv|apply F|]. by rewrite (fd_rd _ _ _ _ _ F).
+    destruct (fd_open _ _ _ _ _ F) as [_ _ Hl]. eapply table_under; [exact found_inv|apply F|]. by rewrite (fd_rd _ _ _ _ _ F).
   Qed.
   Lemma found_role : role_of (hw s) (w_table w) = None.
   Proof. eapply table_no_role; [exact found_inv|apply F]. Qed.
@@ -67,7 +67,7 @@ End found.
 
 (* ---- Writing it ---- *)
 
-Lemma entry_write s t p i d : places s !! t = Some p -> role_of (hw s) t = None -> in_hand t s = true -> 0 <= i < 512 ->
+Lemma entry_write s t p i d : places s !! t = Some p -> role_of (hw s) t = None -> under_lock t s = true -> 0 <= i < 512 ->
   (is_valid (word (mem s) t i) && is_valid d = false) -> (is_valid d = true -> realm_desc_ok s p i d = true) ->
   may_write t i d s = true.
 Proof.

@@ -11,8 +11,8 @@ Record fresh_table (t : Z) (s : state) : Prop := FreshTable {
   ft_place : places s !! t = None;
   ft_role : role_of (hw s) t = None;
 }.
-Lemma fresh_hand t s : fresh_table t s -> in_hand t s = true.
-Proof. intros [(g & Hg & _)%has_state_inv Hh _ _]. unfold in_hand, tracked. by rewrite Hg, Hh. Qed.
+Lemma fresh_hand t s : fresh_table t s -> under_lock t s = true.
+Proof. intros [(g & Hg & _)%has_state_inv Hh _ _]. unfold under_lock, tracked. by rewrite Hg, Hh. Qed.
 Lemma fresh_write t i d s : fresh_table t s -> 0 <= i < 512 -> bbm (word (mem s) t i) d = true -> may_write t i d s = true.
 Proof.
   intros F Hi Hb. pose proof (fresh_hand _ _ F) as Hh. destruct F as [(g & Hg & Hs)%has_state_inv _ Hp Hr].
@@ -152,7 +152,7 @@ Proof.
       split; [|done]. tidy. rewrite (proj2 (Z.ltb_lt _ _) Hlt).
       rewrite Z.shiftl_mul_pow2 by lia. change (2 ^ 12) with 4096.
       rewrite (wrap_small (_ * 4096)), (wrap_small (base + _)) by lia.
-      assert (Hin : in_hand (base + Z.of_nat j * 4096) s = true) by (eapply table_in_hand; [done|apply Ht; lia|done]).
+      assert (Hin : under_lock (base + Z.of_nat j * 4096) s = true) by (eapply table_under; [done|apply Ht; lia|done]).
       step. change (g_refs (granule_at s (base + Z.of_nat j * 4096))) with (refs_of (base + Z.of_nat j * 4096) s).
       rewrite !Nat.min_l by lia. rewrite start_refs_S. fold base.
       specialize (Hrefs (Z.of_nat j) ltac:(lia)). specialize (Hsum j ltac:(lia)). rewrite wrap_small by lia. reflexivity.

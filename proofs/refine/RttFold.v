@@ -198,7 +198,7 @@ Proof.
   assert (W0 : word (mem s1) (w_table w) (w_slot w) = 0) by (rewrite (ec_mem _ _ _ _ E1); apply word_set_same; [apply (i_mem _ I)|apply F]).
   split_and!.
   - eapply eq_trans; [apply s2_make_ok|].
-    + eapply entry_write; [by rewrite Ep|by rewrite Eh|by rewrite (changed_hand _ _ _ _ _ E1)|apply F|by rewrite W0|]. intros V.
+    + eapply entry_write; [by rewrite Ep|by rewrite Eh|by rewrite (changed_under _ _ _ _ _ E1)|apply F|by rewrite W0|]. intros V.
       unfold realm_desc_ok. rewrite (fd_level _ _ _ _ _ F), (ch_level _ _ _ _ _ _ _ C), Tp, (fd_rd _ _ _ _ _ F).
       assert (B : p_base p + w_slot w * size_of (level - 1) = ipa).
       { rewrite <- (ch_level _ _ _ _ _ _ _ C), (fd_base _ _ _ _ _ F), (ch_level _ _ _ _ _ _ _ C). by apply floor_aligned. }

@@ -16,7 +16,7 @@ Proof.
   - unfold is_ns. by rewrite Hg, Hs.
   - intros rd. unfold own_data. by rewrite Hg, Hs.
 Qed.
-Lemma rtt_unreached s s' pa : inv s -> has_state GS_RTT pa s = true -> staled s' = [] -> mem_ok (mem s') ->
+Lemma rtt_unreached s s' pa : inv s -> has_state GS_RTT pa s = true -> staled s' = [] -> mem_ok (mem s') -> pa ∉ cached s' ->
   (forall t p, places s' !! t = Some p -> places s !! t = Some p /\ forall i, 0 <= i < 512 ->
      word (mem s') t i = word (mem s) t i \/ leaf_covers (p_level p) (word (mem s') t i) pa = false) ->
   match places s' !! pa with
@@ -25,7 +25,7 @@ Lemma rtt_unreached s s' pa : inv s -> has_state GS_RTT pa s = true -> staled s'
   end ->
   no_realm_reaches s' pa = true.
 Proof.
-  intros I Hr Hst Hm Hp Hs. unfold no_realm_reaches. rewrite (had_none _ _ Hst). cbn [andb].
+  intros I Hr Hst Hm Hnc Hp Hs. unfold no_realm_reaches. rewrite (had_none _ _ Hst), bool_decide_eq_false_2 by exact Hnc. cbn [andb negb].
   apply andb_true_iff. split.
   - apply negb_true_iff, existsb_false. intros [t p] Hin%places_In. unfold mapped_by. cbn [fst snd].
     destruct (existsb _ _) eqn:E; [|apply andb_false_r]. exfalso.
@@ -73,7 +73,7 @@ Qed.
 
 Section free.
   Context (rd : Z) (c : gset Z) (s : state) (I : inv s) (Hr : has_state GS_RD rd s = true)
-    (Hh : holds (LGranule rd) s = true) (Hst : staled s = []) (Hc : rd ∉ c).
+    (Hh : holds (LGranule rd) s = true) (Hst : staled s = []) (Hc : rd ∉ c) (Hcc : forall q, q ∈ c -> q ∈ cached s).
   Notation base := (rd_of s RD_rtt_base rd).
   Notation level := (rd_of s RD_start_level rd).
   Notation num := (rd_of s RD_num_start rd).
@@ -122,11 +122,14 @@ Section free.
       change (uses (with_cached c s) pa) with (uses s pa). change (refs_of pa (with_cached c s)) with (g_refs (granule_at s pa)). lia.
   Qed.
 
+  Lemma freeing_under n s' q : freeing n s' -> gone n q = false -> under_lock q s = true -> under_lock q s' = true.
+  Proof.
+    intros F Hg <-. pose proof (fr_gran _ _ F q Hg) as H. destruct (fr_rest _ _ F) as (_ & El & _). by apply under_refs.
+  Qed.
   Lemma freeing_hand n s' q : freeing n s' -> gone n q = false -> in_hand q s = true -> in_hand q s' = true.
   Proof.
-    intros F Hg. pose proof (fr_gran _ _ F q Hg) as H. destruct (fr_rest _ _ F) as (_ & El & _).
-    unfold in_hand, tracked, granule_at, holds. rewrite El. destruct (gran s !! q) as [g|]; [|done].
-    by destruct H as [r ->].
+    intros F Hg <-. pose proof (fr_gran _ _ F q Hg) as H. destruct (fr_rest _ _ F) as (_ & El & _).
+    apply in_hand_refs; [done|by rewrite (fr_places _ _ F), Hg|done].
   Qed.
 
   (* One more table. *)
@@ -144,8 +147,8 @@ Section free.
     assert (Hrd : gone n rd = false) by (apply gone_rtt; [lia|apply rd_not_rtt]).
     assert (Hne : t <> rd) by (intros E; rewrite E in Ht; rewrite rd_not_rtt in Ht; discriminate).
     assert (Hin : in_hand rd s' = true) by (eapply freeing_hand; [done|done|by apply rd_in_hand]).
-    assert (Hint : in_hand t s' = true).
-    { eapply freeing_hand; [done|done|]. by eapply table_in_hand. }
+    assert (Hint : under_lock t s' = true).
+    { eapply freeing_under; [done|done|]. by eapply table_under. }
     destruct (fr_rest _ _ F) as (Eh & El & Es & Ec). pose proof (fr_page _ _ F t Hne Hg) as Epg.
     destruct (i_realm _ I _ Hr) as [_ _ (Hlev & _) _ _ _ _ _ _].
     assert (Hw : forall i, 0 <= i < 512 -> u64 (word (mem s') t i)).
@@ -179,7 +182,7 @@ Section free.
       destruct G as [r G]. pose proof (un_gran _ _ _ U t) as G1. rewrite G in G1. destruct G1 as [r1 G1]. eauto. }
     destruct G1 as (x & G1 & Gs).
     split; [split|].
-    - unfold may_zero. rewrite (unpinned_hand _ _ _ _ U), Hint. cbn [andb]. apply andb_true_iff. split.
+    - unfold may_zero. rewrite (unpinned_under _ _ _ _ U), Hint. cbn [andb]. apply andb_true_iff. split.
       + destruct (has_state_inv _ _ _ Ht) as (g & Hgr & Hs). eapply (hidden s); [done|done|by rewrite Hs|congruence|congruence|].
         intros q r Hq.
         assert (Hq' : forall st, st <> GS_CORE -> has_state st q s = false).
@@ -187,7 +190,10 @@ Section free.
           rewrite (i_host _ I _ _ _ Hy Hq). by apply Z.eqb_neq. }
         assert (q <> rd) by (intros ->; rewrite Hq' in Hr; done).
         rewrite (un_page _ _ _ U) by done. apply (fr_page _ _ F); [done|]. apply gone_rtt; [lia|]. by apply Hq'.
-      + apply (rtt_unreached s); try done; [congruence| |].
+      + apply (rtt_unreached s); try done; [congruence| | |].
+        { rewrite Uc, Ec. intros Q%Hcc. apply (i_cached _ I) in Q. destruct (has_state_inv _ _ _ Q) as (y & Hy & Ys).
+          destruct (has_state_inv _ _ _ Ht) as (y' & Hy' & Ys').
+          rewrite Hy in Hy'. injection Hy' as <-. rewrite Ys in Ys'. discriminate. }
         * intros q p Hq. rewrite Up in Hq. split; [rewrite (fr_places _ _ F) in Hq; by destruct (gone n q)|].
           intros i _. left. unfold word. by rewrite (Pg _ _ Hq).
         * rewrite Up, Hp'. cbn [p_parent p_rd]. by rewrite Z.eqb_refl, Uc, Ec.

@@ -186,7 +186,7 @@ Proof.
 Qed.
 
 Theorem rtt_fold_check_ok table level parent s :
-  in_hand table s = true -> (forall i, 0 <= i < 512 -> may_read table i s = true) -> 1 <= level <= 3 ->
+  under_lock table s = true -> (forall i, 0 <= i < 512 -> may_read table i s = true) -> 1 <= level <= 3 ->
   core "rtt_fold_check" [table; level; parent] s = Some ([fold_check table level parent s], s).
 Proof.
   intros H Hread Hl. enter f_rtt_fold_check. step. rewrite wrap_small by lia.

@@ -29,11 +29,21 @@ Proof.
   unfold pins_taken. induction n as [|n [g IH]]; [exists (gran s); rewrite each_below_0; by destruct s|].
   rewrite each_below_S, IH. eexists. reflexivity.
 Qed.
+Lemma pins_under base n q s : under_lock q s = true -> under_lock q (pins_taken n base s) = true.
+Proof.
+  unfold pins_taken. induction n as [|n IH]; [by rewrite each_below_0|]. intros H. rewrite each_below_S. specialize (IH H).
+  generalize dependent (each_below n (fun i s => page_pinned (nth_page base i) s) s). intros s' IH. clear H.
+  unfold under_lock, tracked, page_pinned, with_refs, set_granule, granule_at, holds in *. cbn [gran with_gran held] in *.
+  destruct (decide (nth_page base (Z.of_nat n) = q)) as [<-|N].
+  - rewrite lookup_insert. destruct (gran s' !! _) as [x|]; [exact IH|discriminate].
+  - by rewrite lookup_insert_ne.
+Qed.
 Lemma pins_hand base n q s : in_hand q s = true -> in_hand q (pins_taken n base s) = true.
 Proof.
   unfold pins_taken. induction n as [|n IH]; [by rewrite each_below_0|]. intros H. rewrite each_below_S. specialize (IH H).
   generalize dependent (each_below n (fun i s => page_pinned (nth_page base i) s) s). intros s' IH. clear H.
-  unfold in_hand, tracked, page_pinned, with_refs, set_granule, granule_at, holds in *. cbn [gran with_gran held] in *.
+  unfold in_hand, is_placed, has_state, under_lock, tracked, page_pinned, with_refs, set_granule, granule_at, holds in *.
+  cbn [gran with_gran held places] in *.
   destruct (decide (nth_page base (Z.of_nat n) = q)) as [<-|N].
   - rewrite lookup_insert. destruct (gran s' !! _) as [x|]; [exact IH|discriminate].
   - by rewrite lookup_insert_ne.
@@ -78,7 +88,7 @@ Proof.
   pose proof (pin_all_pinned (out_addr host) n s) as Hpin.
   destruct (pins_facts (out_addr host) n s) as [E|E]; rewrite E in *; cbn [fst snd] in *; [|reflexivity].
   change (z2b 1) with true. cbn [negb Z.eqb].
-  destruct (pins_rest (out_addr host) n s) as [g Eg]. pose proof (pins_hand (out_addr host) n (w_table w) s (found_hand _ _ _ _ _ F)) as Hht.
+  destruct (pins_rest (out_addr host) n s) as [g Eg]. pose proof (pins_under (out_addr host) n (w_table w) s (found_hand _ _ _ _ _ F)) as Hht.
   pose proof (pins_hand (out_addr host) n rd s Hh) as Hhr.
   assert (Hpin' : forall i, 0 <= i < Z.of_nat n -> pinned (nth_page (out_addr host) i) (pins_taken n (out_addr host) s) = true).
   { intros i Hi'. apply Hpin; [done|done|intros; apply (refs_nonneg _ _ I)|done]. }

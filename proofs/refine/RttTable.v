@@ -42,9 +42,9 @@ Section child.
   Local Notation F := (ch_found _ _ _ _ _ _ _ C).
   Lemma child_rtt : has_state GS_RTT c s = true /\ g_owner (granule_at s c) = rd.
   Proof. destruct (table_owner _ _ _ (found_inv _ _ _ _ _ F) (ch_place _ _ _ _ _ _ _ C)) as (H & Ho & _). done. Qed.
-  Lemma child_hand : in_hand c s = true.
+  Lemma child_hand : under_lock c s = true.
   Proof.
-    destruct (fd_open _ _ _ _ _ F) as [I _ Hl]. by eapply table_in_hand; [exact I|apply C|].
+    destruct (fd_open _ _ _ _ _ F) as [I _ Hl]. by eapply table_under; [exact I|apply C|].
   Qed.
   Lemma child_role : role_of (hw s) c = None.
   Proof. eapply table_no_role; [apply (found_inv _ _ _ _ _ F)|apply C]. Qed.
@@ -82,17 +82,19 @@ Section child.
   Definition host_tables_same (s' : state) : Prop := forall t r, role_of (hw s) t = Some r -> page (mem s') t = page (mem s) t.
 
   (* It is scrubbed when the entry above says something else, and nothing maps it. *)
-  Lemma child_scrub s' : in_hand c s' = true -> has_state GS_NS c s' = false -> hw s' = hw s -> staled s' = [] -> mem_ok (mem s') ->
-    places s' = places s -> host_tables_same s' -> word (mem s') (w_table w) (w_slot w) <> table_desc c ->
+  Lemma child_scrub s' : under_lock c s' = true -> has_state GS_NS c s' = false -> hw s' = hw s -> staled s' = [] -> mem_ok (mem s') ->
+    places s' = places s -> (forall q, q ∈ cached s' -> q ∈ cached s) -> host_tables_same s' -> word (mem s') (w_table w) (w_slot w) <> table_desc c ->
     (forall t q i, places s !! t = Some q -> 0 <= i < 512 ->
        word (mem s') t i = word (mem s) t i \/ leaf_covers (p_level q) (word (mem s') t i) c = false) ->
     core "granule_scrub" [c] s' = Some ([], scrubbed c s').
   Proof.
-    intros Hh Hn Eh Es Hm Ep Ht Hw Hc. apply granule_scrub_ok; [|done]. unfold may_zero. rewrite Hh. cbn [andb].
+    intros Hh Hn Eh Es Hm Ep Hcc Ht Hw Hc. apply granule_scrub_ok; [|done]. unfold may_zero. rewrite Hh. cbn [andb].
     destruct child_rtt as [Hr _]. destruct (has_state_inv _ _ _ Hr) as (g & Hg & Hs).
     apply andb_true_iff. split.
     - eapply (hidden s); [apply (found_inv _ _ _ _ _ F)|exact Hg|by rewrite Hs|done|done|exact Ht].
-    - apply (rtt_unreached s); [apply (found_inv _ _ _ _ _ F)|done|done|done| |].
+    - apply (rtt_unreached s); [apply (found_inv _ _ _ _ _ F)|done|done|done| | |].
+      { intros Q%Hcc. apply (i_cached _ (found_inv _ _ _ _ _ F)) in Q. destruct (has_state_inv _ _ _ Q) as (y & Hy & Ys).
+        rewrite Hg in Hy. injection Hy as <-. rewrite Hs in Ys. discriminate. }
       + intros t q Hq. rewrite Ep in Hq. split; [done|]. intros i Hi. by apply Hc.
       + rewrite Ep, (ch_place _ _ _ _ _ _ _ C). cbn [p_parent].
         destruct (place_granule _ _ _ (found_inv _ _ _ _ _ F) (fd_place _ _ _ _ _ F)) as (Pt & _).
@@ -107,34 +109,43 @@ End child.
 
 Record entry_changed (w : walked) (d : Z) (s s' : state) : Prop := EntryChanged {
   ec_rest : hw s' = hw s /\ held s' = held s /\ shrinking s' = shrinking s /\ staled s' = [] /\ places s' = places s;
+  ec_cached : forall q, q ∈ cached s' -> q ∈ cached s;
   ec_mem : mem s' = set_word (mem s) (w_table w) (w_slot w) d;
   ec_gran : forall q, q <> w_table w -> gran s' !! q = gran s !! q;
   ec_table : exists g r, gran s !! w_table w = Some g /\ gran s' !! w_table w = Some (Gran (g_state g) (g_owner g) r);
 }.
 Lemma changed_put rd ipa w p s d v : found rd ipa w p s -> staled s = [] -> entry_changed w d s (uncached v (entry_put w d s)).
 Proof.
-  intros F Hst. constructor; [done|reflexivity|done|]. destruct (has_state_inv _ _ _ (found_rtt _ _ _ _ _ F)) as (g & Hg & _).
+  intros F Hst. constructor; [done| |reflexivity|done|].
+  { intros q. unfold uncached. cbn [cached with_cached]. by intros [_ Q]%elem_of_filter. } destruct (has_state_inv _ _ _ (found_rtt _ _ _ _ _ F)) as (g & Hg & _).
   exists g, (g_refs g). split; [done|]. by destruct g.
 Qed.
 Lemma changed_twice w d d' s s' : entry_changed w d s s' -> entry_changed w d' s (entry_put w d' s').
 Proof.
-  intros [R M G T]. constructor; [exact R| |exact G|exact T]. cbn [mem entry_put put_word with_mem]. rewrite M. apply set_word_twice.
+  intros [R C M G T]. constructor; [exact R|exact C| |exact G|exact T]. cbn [mem entry_put put_word with_mem]. rewrite M. apply set_word_twice.
 Qed.
 Lemma changed_refs w d n s s' : entry_changed w d s s' -> entry_changed w d s (refs_added (w_table w) n s').
 Proof.
-  intros [R M G (g & r & Hg & Hg')]. constructor; [exact R|exact M| |].
+  intros [R C M G (g & r & Hg & Hg')]. constructor; [exact R|exact C|exact M| |].
   - intros q N. unfold refs_added, with_refs, set_granule. cbn [gran with_gran]. rewrite lookup_insert_ne by done. by apply G.
   - exists g, (wrap U64 (refs_of (w_table w) s' + n)). split; [done|]. unfold refs_added, with_refs, set_granule. cbn [gran with_gran].
     rewrite lookup_insert. unfold granule_at. by rewrite Hg'.
 Qed.
+Lemma changed_refs_only w d s s' q : entry_changed w d s s' ->
+  match gran s !! q with Some x => exists r, gran s' !! q = Some (Gran (g_state x) (g_owner x) r) | None => gran s' !! q = None end.
+Proof.
+  intros [_ _ _ G (g & r & Hg & Hg')]. destruct (decide (q = w_table w)) as [->|N]; [rewrite Hg; eauto|]. rewrite G by done.
+  destruct (gran s !! q) as [[a b c]|]; [|done]. by exists c.
+Qed.
+Lemma changed_under w d s s' q : entry_changed w d s s' -> under_lock q s' = under_lock q s.
+Proof. intros E. apply under_refs; [apply E|by eapply changed_refs_only]. Qed.
 Lemma changed_hand w d s s' q : entry_changed w d s s' -> in_hand q s' = in_hand q s.
 Proof.
-  intros [(_ & Hl & _) _ G (g & r & Hg & Hg')]. unfold in_hand, tracked, granule_at, holds. rewrite Hl.
-  destruct (decide (q = w_table w)) as [->|N]; [by rewrite Hg, Hg'|by rewrite G].
+  intros E. destruct (ec_rest _ _ _ _ E) as (_ & Hl & _ & _ & Hp). apply in_hand_refs; [done|by rewrite Hp|by eapply changed_refs_only].
 Qed.
 Lemma changed_ns w d s s' q : entry_changed w d s s' -> is_ns (gran s') q = is_ns (gran s) q.
 Proof.
-  intros [_ _ G (g & r & Hg & Hg')]. unfold is_ns. destruct (decide (q = w_table w)) as [->|N]; [by rewrite Hg, Hg'|by rewrite G].
+  intros [_ _ _ G (g & r & Hg & Hg')]. unfold is_ns. destruct (decide (q = w_table w)) as [->|N]; [by rewrite Hg, Hg'|by rewrite G].
 Qed.
 
 Section gone.
@@ -163,7 +174,7 @@ Section gone.
     assert (Hm : mem_ok (mem s2)) by (rewrite (ec_mem _ _ _ _ E); apply set_word_ok, (i_mem _ I)).
     pose proof (child_not_rd _ _ _ _ _ _ _ C) as Nr. split.
     - apply rtt_drop_ns_ok; [lia|rewrite (changed_hand _ _ _ _ _ E); apply open_hand, F| |exact Nr|exact Hm|exact Hw|exact Es|exact gone_counted].
-      intros i Hi. unfold may_read. rewrite Eh, (child_role _ _ _ _ _ _ _ C), (changed_hand _ _ _ _ _ E), (child_hand _ _ _ _ _ _ _ C).
+      intros i Hi. unfold may_read. rewrite Eh, (child_role _ _ _ _ _ _ _ C), (changed_under _ _ _ _ _ E), (child_hand _ _ _ _ _ _ _ C).
       unfold in_page. lia.
     - apply ns_dropped_unpinned; [lia|exact Hm|exact Hw|exact Nr|exact gone_counted].
   Qed.
@@ -183,8 +194,8 @@ Section gone.
     assert (W : forall q i, q <> rd -> word (mem s3) q i = word (set_word (mem s) (w_table w) (w_slot w) d) q i).
     { intros q i N. unfold word at 1. rewrite (un_page _ _ _ U) by done. by rewrite (ec_mem _ _ _ _ E). }
     split_and!.
-    - eapply child_scrub; [exact C| | |congruence|congruence|exact Hm3|congruence| | |].
-      + by rewrite (unpinned_hand _ _ _ _ U), (changed_hand _ _ _ _ _ E), (child_hand _ _ _ _ _ _ _ C).
+    - eapply child_scrub; [exact C| | |congruence|congruence|exact Hm3|congruence|rewrite Uc; apply (ec_cached _ _ _ _ E)| | |].
+      + by rewrite (unpinned_under _ _ _ _ U), (changed_under _ _ _ _ _ E), (child_hand _ _ _ _ _ _ _ C).
       + pose proof (un_gran _ _ _ U c) as H. rewrite (ec_gran _ _ _ _ E) in H by done.
         destruct (has_state_inv _ _ _ Hc) as (g & Hg & Hs). rewrite Hg in H. destruct H as [r H]. unfold has_state. rewrite H. cbn [g_state].
         rewrite Hs. reflexivity.
@@ -202,10 +213,10 @@ Section gone.
     - intros q l. cbn [mem scrubbed with_places set_granule with_gran put_page with_mem].
       destruct (decide (c = q)) as [<-|Nq]; [rewrite lookup_insert; by intros [= <-]|rewrite lookup_insert_ne by done; apply Hm3].
     - intros i Hi. unfold may_read. change (hw (scrubbed c s3)) with (hw s3). rewrite Uh, Eh, (found_role _ _ _ _ _ F).
-      assert (X : in_hand (w_table w) (scrubbed c s3) = in_hand (w_table w) s3).
-      { unfold in_hand, tracked, granule_at, holds, scrubbed. cbn [gran held with_places set_granule with_gran put_page with_mem].
+      assert (X : under_lock (w_table w) (scrubbed c s3) = under_lock (w_table w) s3).
+      { unfold under_lock, tracked, granule_at, holds, scrubbed. cbn [gran held with_places set_granule with_gran put_page with_mem].
         by rewrite lookup_insert_ne. }
-      rewrite X, (unpinned_hand _ _ _ _ U), (changed_hand _ _ _ _ _ E), (found_hand _ _ _ _ _ F). unfold in_page. lia.
+      rewrite X, (unpinned_under _ _ _ _ U), (changed_under _ _ _ _ _ E), (found_hand _ _ _ _ _ F). unfold in_page. lia.
     - congruence.
     - rewrite (un_rest _ _ _ U). exact Eg.
     - congruence.
@@ -218,7 +229,7 @@ Lemma uncount rd ipa level w p s c d s1 : child_of rd ipa level w p s c -> entry
   core "granule_add_refs" [w_table w; 2 ^ 64 - 1] s1 = Some ([], refs_added (w_table w) (2 ^ 64 - 1) s1).
 Proof.
   intros C E R. pose proof (child_counted _ _ _ _ _ _ _ C) as Hr. pose proof (ch_found _ _ _ _ _ _ _ C) as F.
-  apply granule_add_refs_ok; [rewrite (changed_hand _ _ _ _ _ E); by eapply found_hand|]. rewrite R. revert Hr.
+  apply granule_add_refs_ok; [rewrite (changed_under _ _ _ _ _ E); by eapply found_hand|]. rewrite R. revert Hr.
   generalize (refs_of (w_table w) s). intros n Hr. unfold wrap, REFS_MAX in *.
   replace (n + (2 ^ 64 - 1)) with (n - 1 + 1 * 2 ^ 64) by lia. rewrite Z.mod_add, Z.mod_small by lia. lia.
 Qed.

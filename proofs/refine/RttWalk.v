@@ -9,12 +9,15 @@ Local Open Scope Z_scope.
 Lemma rd_nonzero s rd : inv s -> has_state GS_RD rd s = true -> rd <> 0.
 Proof. intros I (g & Hg & _)%has_state_inv. destruct (i_gran _ I _ _ Hg) as (P & _). lia. Qed.
 Lemma rd_in_hand rd s : has_state GS_RD rd s = true -> holds (LGranule rd) s = true -> in_hand rd s = true.
-Proof. intros (g & Hg & _)%has_state_inv Hh. unfold in_hand, tracked. by rewrite Hg, Hh. Qed.
-Lemma owned_in_hand st pa rd s : inv s -> has_state GS_RD rd s = true -> holds (LGranule rd) s = true ->
-  has_state st pa s = true -> g_owner (granule_at s pa) = rd -> in_hand pa s = true.
+Proof.
+  intros H Hh. apply (object_hand GS_RD); [done..|]. apply has_state_inv in H as (g & Hg & _). unfold under_lock, tracked.
+  by rewrite Hg, Hh.
+Qed.
+Lemma owned_under st pa rd s : inv s -> has_state GS_RD rd s = true -> holds (LGranule rd) s = true ->
+  has_state st pa s = true -> g_owner (granule_at s pa) = rd -> under_lock pa s = true.
 Proof.
   intros I Hr Hh (g & Hg & _)%has_state_inv Ho. pose proof (rd_nonzero _ _ I Hr) as N.
-  unfold in_hand, tracked. rewrite Hg, Ho, Hh, (proj2 (Z.eqb_neq _ _) N). apply orb_true_r.
+  unfold under_lock, tracked. rewrite Hg, Ho, Hh, (proj2 (Z.eqb_neq _ _) N). apply orb_true_r.
 Qed.
 Lemma table_owner s t p : inv s -> places s !! t = Some p ->
   has_state GS_RTT t s = true /\ g_owner (granule_at s t) = p_rd p /\ has_state GS_RD (p_rd p) s = true.
@@ -22,8 +25,8 @@ Proof.
   intros I Hp. destruct (i_table _ I _ _ Hp) as [(g & Hg & Hs & Ho & _) Hr _ _ _ _ _].
   split_and!; [by eapply has_state_intro| |done]. unfold granule_at. by rewrite Hg.
 Qed.
-Lemma table_in_hand s t p : inv s -> places s !! t = Some p -> holds (LGranule (p_rd p)) s = true -> in_hand t s = true.
-Proof. intros I Hp Hh. destruct (table_owner _ _ _ I Hp) as (H & Ho & Hr). by eapply owned_in_hand. Qed.
+Lemma table_under s t p : inv s -> places s !! t = Some p -> holds (LGranule (p_rd p)) s = true -> under_lock t s = true.
+Proof. intros I Hp Hh. destruct (table_owner _ _ _ I Hp) as (H & Ho & Hr). by eapply owned_under. Qed.
 Lemma not_host_table s pa g : inv s -> gran s !! pa = Some g -> g_state g <> GS_CORE -> role_of (hw s) pa = None.
 Proof.
   intros I Hg N. destruct (role_of (hw s) pa) as [r|] eqn:E; [|done]. destruct N. by eapply i_host.
@@ -36,7 +39,7 @@ Qed.
 Lemma table_readable s t p i : inv s -> places s !! t = Some p -> holds (LGranule (p_rd p)) s = true -> 0 <= i < 512 ->
   may_read t i s = true.
 Proof.
-  intros I Hp Hh Hi. unfold may_read. rewrite (table_no_role _ _ _ I Hp), (table_in_hand _ _ _ I Hp Hh).
+  intros I Hp Hh Hi. unfold may_read. rewrite (table_no_role _ _ _ I Hp), (table_under _ _ _ I Hp Hh).
   unfold in_page. lia.
 Qed.
 

@@ -63,6 +63,8 @@ with scratch_head :=
 (* Nothing that a guard asks about a page that is in hand has changed. *)
 Lemma scratch_hand pa q s s' : scratch pa s s' -> in_hand q s = true -> in_hand q s' = true.
 Proof. intros [-> _]. exact id. Qed.
+Lemma scratch_state st pa q s s' : scratch pa s s' -> has_state st q s = true -> has_state st q s' = true.
+Proof. intros [-> _]. exact id. Qed.
 Lemma scratch_rec_hand pa q s s' : scratch pa s s' -> rec_in_hand q s = true -> rec_in_hand q s' = true.
 Proof. intros [-> _]. exact id. Qed.
 
@@ -85,6 +87,12 @@ Ltac discharge :=
   | |- in_page _ = true => reflexivity || in_range_now
   | H : in_hand ?pa _ = true |- in_hand ?pa _ = true => by_scratch scratch_hand H
   | H : rec_in_hand ?pa _ = true |- rec_in_hand ?pa _ = true => by_scratch scratch_rec_hand H
+  | |- negb (is_shape ?f) || _ = true =>
+      lazymatch eval cbv in (is_shape f) with
+      | false => reflexivity
+      | true => match goal with H : has_state ?st ?pa ?s0 = true |- _ =>
+          refine (scratch_state st pa pa s0 _ _ H); scratch_now end
+      end
   | |- in_hand _ _ = true => fail
   | |- rec_in_hand _ _ = true => fail
   | |- scratch _ _ _ => scratch_now

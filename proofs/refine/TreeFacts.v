@@ -257,9 +257,9 @@ Qed.
 
 (* No realm reaches a granule that is nobody's, an RD, a REC, or the host's and not pinned. *)
 Lemma free_unreached s pa : inv s -> no_realm_had s pa = true -> pa mod 4096 = 0 -> uses s pa = 0 ->
-  has_state GS_RTT pa s = false -> no_realm_reaches s pa = true.
+  has_state GS_RTT pa s = false -> pa ∉ cached s -> no_realm_reaches s pa = true.
 Proof.
-  intros I Hh Ha Hu Ht. unfold no_realm_reaches. rewrite Hh. cbn [andb].
+  intros I Hh Ha Hu Ht Hnc. unfold no_realm_reaches. rewrite Hh, bool_decide_eq_false_2 by exact Hnc. cbn [andb negb].
   apply andb_true_iff. split.
   - apply negb_true_iff, existsb_false. intros [t p] Hp%places_In. unfold mapped_by. cbn [fst snd].
     destruct (existsb _ _) eqn:E; [|apply andb_false_r]. exfalso.
@@ -474,6 +474,8 @@ Proof.
   - intros t p Hp N. destruct (t_below _ _ _ (i_table _ I _ _ Hp) N) as (b & pp & E & _).
     apply Hm. by destruct (place_granule _ _ _ I E) as (_ & _ & ?).
 Qed.
+Lemma not_cached s pa : inv s -> has_state GS_RD pa s = false -> pa ∉ cached s.
+Proof. intros I H Hc. by rewrite (i_cached _ I _ Hc) in H. Qed.
 Lemma not_placed s pa : inv s -> has_state GS_RTT pa s = false -> places s !! pa = None.
 Proof.
   intros I H. destruct (places s !! pa) as [p|] eqn:E; [|done].
@@ -486,17 +488,19 @@ Proof.
   intros I Hst Hx Hs Hr. destruct (i_gran _ I _ _ Hx) as (_ & Ha & _).
   assert (Ht : has_state GS_RTT pa s = false) by (unfold has_state; rewrite Hx, Hs; done).
   split; [|by apply not_placed]. apply free_unreached; try done.
+  3:{ apply not_cached; [done|]. unfold has_state. by rewrite Hx, Hs. }
   - unfold no_realm_had. by rewrite Hst.
   - pose proof (i_pins _ I pa) as H. unfold is_ns, granule_at in H. rewrite Hx in H. cbn [default from_option id] in H.
     rewrite Hs, Hr in H. specialize (H eq_refl). pose proof (uses_nonneg s pa). pose proof (runs_nonneg s pa). lia.
 Qed.
 Lemma nobodys_unreached s pa x : inv s -> staled s = [] -> gran s !! pa = Some x ->
-  g_state x <> GS_NS -> g_state x <> GS_DATA -> g_state x <> GS_RTT ->
+  g_state x <> GS_NS -> g_state x <> GS_DATA -> g_state x <> GS_RTT -> g_state x <> GS_RD ->
   no_realm_reaches s pa = true /\ places s !! pa = None.
 Proof.
-  intros I Hst Hx N1 N2 N3. destruct (i_gran _ I _ _ Hx) as (_ & Ha & _).
+  intros I Hst Hx N1 N2 N3 N4. destruct (i_gran _ I _ _ Hx) as (_ & Ha & _).
   assert (Ht : has_state GS_RTT pa s = false) by (unfold has_state; rewrite Hx; by apply Z.eqb_neq).
   split; [|by apply not_placed]. apply free_unreached; try done.
+  3:{ apply not_cached; [done|]. unfold has_state. rewrite Hx. by apply Z.eqb_neq. }
   - unfold no_realm_had. by rewrite Hst.
   - apply uses_free; try done.
     + unfold is_ns. rewrite Hx. by apply Z.eqb_neq.
