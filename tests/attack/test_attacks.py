@@ -55,6 +55,15 @@ def test_device_dma_works_at_all(arena):
     assert attacks.dma_works(arena)
 
 
+def test_exit_half_of_the_run_page_is_all_written(arena):
+    """DEN0137 B4.4.9: also what has no name yet, so that the host finds nothing there that is not KCore's."""
+    v, run = arena.victim, arena.victim.recs[0][1]
+    arena.m.write(run + 0x800, b"\xa5" * 0x800)
+    v.ask("mpidr")
+    kept = [hex(o) for o, value in arena.m.read_words(run + 0x800, 0x800).items() if value == 0xa5a5a5a5a5a5a5a5]
+    assert not kept, f"what the host wrote at {kept} of the exit half"
+
+
 def test_everything_is_returned_at_the_end(arena):
     """The victim's granules too: the machine ends as it began."""
     before = settled(arena)
