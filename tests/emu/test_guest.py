@@ -37,6 +37,12 @@ def guest(boot_shared):
         server.run("kcorectl stop --force stock", check=False)
 
 
+def test_kernel_does_not_talk_into_commands(guest):
+    """As its watchdog does on a busy machine, at the highest level; what else the tests read would have words too many."""
+    assert guest.run("echo '<0>a word of the kernel' >/dev/kmsg; echo answer") == "answer\n"
+    assert "a word of the kernel" in guest.run("dmesg | tail -n 20")
+
+
 def test_guest_is_a_realm(server, guest):
     assert "RME: Using RSI version 1.0" in guest.run("dmesg | grep RSI")
     state = kcorectl(server, "show stock")[0]
