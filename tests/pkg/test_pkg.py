@@ -12,7 +12,7 @@ import time
 import pytest
 
 import kserv
-from guestlib import kcorectl, launch
+from guestlib import kcorectl, launch, tiny_image
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 CACHE = kserv.cache_dir()
@@ -22,6 +22,7 @@ KCORECTL = os.path.join(CACHE, "build/native/kcorectl/kcorectl")
 # On the server all but what belongs inside of a realm.
 DEBS = [d for d in sorted(glob.glob(os.path.join(CACHE, "packages", "*.deb")))
         if not os.path.basename(d).startswith("kcore-guest_")]
+NAMES = [os.path.basename(d).split("_")[0] for d in DEBS]
 BOOT_TIMEOUT = float(os.environ.get("KCORE_BOOT_TIMEOUT", "300"))
 GUEST_TIMEOUT = float(os.environ.get("KCORE_GUEST_BOOT_TIMEOUT", "600"))
 STOCK_KERNEL = r"Linux version 6\.12\.\S*-cloud-arm64"
@@ -237,7 +238,12 @@ def test_installed_system_boots_on_kcore(machine):
     assert "entering the host" in machine.run("kcorectl log")
 
 
-@pytest.mark.parametrize("name", ["doctor", "realm"])
+def autopkgtests():
+    with open(os.path.join(SOURCE, "packaging", "debian", "tests", "control")) as f:
+        return [name for names in re.findall(r"^Tests: (.*)$", f.read(), re.M) for name in names.split(", ")]
+
+
+@pytest.mark.parametrize("name", autopkgtests())
 def test_autopkgtest(machine, name):
     machine.server.put(os.path.join(SOURCE, "packaging", "debian", "tests", name), f"/root/{name}")
     machine.run(f"/root/{name}", timeout=300)
@@ -325,19 +331,8 @@ def test_realm_is_attested_from_outside(machine, tenant):
     assert tenant.judge(nonce, "--insecure", reference="other.json", code=1) == ["initialMeasurement"]
 
 
-def test_upgrade_keeps_guests(machine, tenant):
-    before = kcorectl(machine.server, "show web")[0]
-    machine.run("apt-get -q -y reinstall /root/debs/kcoresd_*.deb 2>&1", timeout=600)
-    after = kcorectl(machine.server, "show web")[0]
-    assert after["guest"]["status"] == before["guest"]["status"] == "running"
-    assert after["runtime"]["pid"] == before["runtime"]["pid"]
-    assert after["runtime"]["realm"]["id"] == before["runtime"]["realm"]["id"]
-    assert tenant.judge(tenant.attest(machine.server, "web"), "--insecure") == []
-    machine.run("kcorectl stop --force web")
-
-
 DOMAIN = """<domain type='kvm'>
-  <name>web</name>
+  <name>domain</name>
   <memory unit='MiB'>256</memory>
   <vcpu>1</vcpu>
   <os><type arch='aarch64' machine='virt'>hvm</type></os>
@@ -357,18 +352,81 @@ def test_domain_of_libvirt_is_attested_from_outside(machine, tenant):
     # As apparmor.service does, of which these are the only profiles that matter here.
     server.run("cd /etc/apparmor.d && [ ! -d /sys/kernel/security/apparmor ] || "
                "apparmor_parser -r usr.sbin.libvirtd usr.lib.libvirt.virt-aa-helper", timeout=600)
-    server.run("cat >/root/web.xml", input=DOMAIN)
-    server.run("kcorectl define /root/web.xml --image /srv/web.kci", timeout=600)
-    server.run("virsh start web", timeout=600)
-    assert kcorectl(server, "show web")[0]["guest"]["manager"] == "libvirt"
-    assert tenant.judge(tenant.attest(server, "web"), "--insecure") == []
-    server.run("virsh destroy web && virsh undefine web", timeout=300)
+    server.run("cat >/root/domain.xml", input=DOMAIN)
+    server.run("kcorectl define /root/domain.xml --image /srv/web.kci", timeout=600)
+    server.run("virsh start domain", timeout=600)
+    assert kcorectl(server, "show domain")[0]["guest"]["manager"] == "libvirt"
+    assert tenant.judge(tenant.attest(server, "domain"), "--insecure") == []
+
+
+def newer(deb, directory):
+    """The same package with a higher version."""
+    tree = directory / os.path.basename(deb)
+    subprocess.run(["dpkg-deb", "-R", deb, tree], check=True)
+    control = tree / "DEBIAN" / "control"
+    version = re.search(r"^Version: (\S+)$", control.read_text(), re.M)[1]
+    control.write_text(re.sub(rf"(^Version: |\(= ){re.escape(version)}", r"\g<0>+upgrade", control.read_text(), flags=re.M))
+    subprocess.run(["dpkg-deb", "-Zzstd", "-z1", "-b", tree, tree.with_suffix(".new")], check=True, stdout=subprocess.DEVNULL)
+    return tree.with_suffix(".new")
+
+
+def test_upgrade_keeps_guests(machine, tenant, tmp_path):
+    """Of all packages, under a guest of kcorectl's and one of libvirt's: they run on, and still answer."""
+    def guests():
+        return {name: (s["guest"]["status"], s["runtime"]["unit"], s["runtime"]["pid"], s["runtime"]["realm"]["id"])
+                for name in ("web", "domain") for s in [kcorectl(machine.server, f"show {name}")[0]]}
+
+    before, daemon = guests(), machine.run("systemctl show -P MainPID kcoresd")
+    assert {g[0] for g in before.values()} == {"running"}
+    machine.run("mkdir /root/newer")
+    for deb in DEBS:
+        machine.server.put(newer(deb, tmp_path), f"/root/newer/{os.path.basename(deb)}")
+    machine.run("apt-get -q -y --no-install-recommends install /root/newer/*.deb 2>&1", timeout=900)
+    versions = machine.run("dpkg-query -W -f '${Version}\\n' " + " ".join(NAMES)).split()
+    assert len(versions) == len(NAMES) and all(v.endswith("+upgrade") for v in versions)
+    assert machine.run("systemctl show -P MainPID kcoresd") != daemon
+    assert guests() == before
+    assert machine.run("virsh domstate domain").strip() == "running"
+    for name in "web", "domain":
+        assert tenant.judge(tenant.attest(machine.server, name), "--insecure") == []
+    machine.run("kcorectl stop --force web; virsh destroy domain && virsh undefine domain", timeout=300)
+
+
+# Powers off when the power button is pressed: pin 3 of the PL061, at its unprotected alias (IPA of 33 bits).
+BUTTON = [
+    0xd2a12064,   # mov  x4, #0x09030000
+    0xf2c00024,   # movk x4, #1, lsl #32
+    0xb9441483,   # again: ldr w3, [x4, #0x414]     GPIORIS
+    0x361fffe3,   # tbz  w3, #3, again
+    0xd2800100,   # mov  x0, #8
+    0xf2b08000,   # movk x0, #0x8400, lsl #16
+    0xd4000003,   # smc  #0                   PSCI SYSTEM_OFF
+]
+
+
+def test_reboot_stops_guests(machine):
+    """By their power buttons, before the daemon goes; what was upgraded boots."""
+    machine.server.put(tiny_image(*BUTTON), "/root/button")
+    launch(machine.server, "button", "--kernel /root/button --memory 64M")
+    # Until the reboot the console has the journal.
+    machine.run("mkdir -p /run/systemd/journald.conf.d && printf '[Journal]\\nForwardToConsole=yes\\n' "
+                ">/run/systemd/journald.conf.d/console.conf && systemctl restart systemd-journald")
+    console = machine.reboot()
+    order = [console.index(s) for s in ("Stopped button.", "Stopped kcoresd.service", "reboot: Restarting system", "Loading KCore ...")]
+    assert order == sorted(order)
+    assert machine.runs_kcore()
+    assert "KCore runs below this system" in machine.settle()
+    assert machine.run("systemctl --failed --no-legend --plain") == ""
+    assert kcorectl(machine.server, "list")[0]["guests"] == []
 
 
 def test_purge_leaves_the_stock_system(machine):
     assert machine.runs_kcore()
-    names = " ".join(os.path.basename(d).split("_")[0] for d in DEBS)
-    machine.run(f"apt-get -q -y purge {names} 2>&1; rm /srv/web.kci", timeout=900)
+    machine.run(f"apt-get -q -y purge {' '.join(NAMES)} 2>&1; rm /srv/web.kci", timeout=900)
+    # Before it reboots, too.
+    assert machine.run("ls -d /run/kcore* /run/systemd/system/kcore* /run/systemd/transient/kcore* /var/*/kcore* 2>/dev/null; pgrep -a kcore; "
+                       "systemctl list-units --all --plain --no-legend 'kcore*'; "
+                       "systemctl list-unit-files --no-legend 'kcore*'", check=False) == ""
     console = machine.reboot()
     assert "Loading KCore" not in console
     assert not machine.runs_kcore()
