@@ -78,8 +78,8 @@ Proof.
   intros K [Hh Hm Hg Hr Hl Hn Hd _]. constructor; rewrite ?Hh.
   - apply (tc_wired _ K).
   - intros t r Ht. rewrite (Hm t r Ht). exact (tc_page _ K t r Ht).
-  - intros t r g Ht Hx. destruct (Hg t) as [E | E]; [|congruence]. rewrite E in Hx.
-    destruct (tc_own _ K t r g Ht Hx) as (A & B & C). split; [exact A|]. split; [exact B|].
+  - intros t r Ht. destruct (tc_own _ K t r Ht) as (g & Hx & A & B & C). exists g.
+    destruct (Hg t) as [E | E]; [|congruence]. rewrite E. split; [exact Hx|]. split; [exact A|]. split; [exact B|].
     destruct (holds (LGranule t) s') eqn:E'; [|reflexivity]. rewrite (Hl t r Ht E') in C. discriminate.
   - exact Hn.
   - exact Hd.
@@ -99,15 +99,15 @@ Context (s : state) (K : contained s).
 Lemma under_no_table pa : under_lock pa s = true -> role_of (hw s) pa = None.
 Proof.
   unfold under_lock, tracked. destruct (gran s !! pa) as [g|] eqn:Hx; [|discriminate]. cbn [andb].
-  destruct (role_of (hw s) pa) as [r|] eqn:Hr; [|reflexivity]. destruct (tc_own _ K _ _ _ Hr Hx) as (_ & Ho & Hl).
-  unfold granule_at. rewrite Hx. cbn [default from_option id]. rewrite Hl, Ho. discriminate.
+  destruct (role_of (hw s) pa) as [r|] eqn:Hr; [|reflexivity]. destruct (tc_own _ K _ _ Hr) as (g' & Hx' & _ & Ho & Hl).
+  rewrite Hx in Hx'. injection Hx' as <-. unfold granule_at. rewrite Hx. cbn [default from_option id]. rewrite Hl, Ho. discriminate.
 Qed.
 Lemma hand_no_table pa : in_hand pa s = true -> role_of (hw s) pa = None.
 Proof. unfold in_hand. intros [H _]%andb_true_iff. by apply under_no_table. Qed.
 Lemma state_no_table st pa : has_state st pa s = true -> st <> GS_CORE -> role_of (hw s) pa = None.
 Proof.
   unfold has_state. destruct (gran s !! pa) as [g|] eqn:Hx; [|discriminate]. intros E%Z.eqb_eq Hs.
-  destruct (role_of (hw s) pa) as [r|] eqn:Hr; [|reflexivity]. destruct (tc_own _ K _ _ _ Hr Hx) as (Hc & _). congruence.
+  destruct (role_of (hw s) pa) as [r|] eqn:Hr; [|reflexivity]. destruct (tc_own _ K _ _ Hr) as (g' & Hx' & Hc & _). congruence.
 Qed.
 Lemma pinned_no_table pa : pinned pa s = true -> role_of (hw s) pa = None.
 Proof.

@@ -330,7 +330,7 @@ Proof.
   constructor; [exact I2|exact Hrd|]. unfold holds. cbn. by rewrite Z.eqb_refl.
 Qed.
 
-(* Nothing is held, and the REC that runs is the one that is named. *)
+(* Nothing is held, and the REC that runs is the one that is named; its realm is one of those that walks are made for. *)
 Lemma unlocked_idle rd s : held s = [LGranule rd] -> staled s = [] -> idle (unlocked rd s).
 Proof.
   intros Hh Hst. pose proof (unlocked_held rd s Hh) as H. split; [exact H|]. split; [|exact Hst].
@@ -338,7 +338,8 @@ Proof.
 Qed.
 Definition ends (rec : Z) (e : entry) : Prop :=
   idle (e_state e) /\
-  (e_rec e = 0 /\ runs (e_state e) = 0 \/ e_rec e = rec /\ rec <> 0 /\ runs (e_state e) = rec /\ loaded (e_state e) = rec).
+  (e_rec e = 0 /\ runs (e_state e) = 0 \/
+   e_rec e = rec /\ rec <> 0 /\ runs (e_state e) = rec /\ loaded (e_state e) = rec /\ realm_of rec (e_state e) ∈ cached (e_state e)).
 Lemma entered_ends rec rd run_page s :
   open_realm rd s -> has_state GS_REC rec s = true -> g_owner (granule_at s rec) = rd ->
   held s = [LGranule rd] -> staled s = [] -> runs s = 0 -> ends rec (entered rec rd run_page s).
@@ -358,7 +359,8 @@ Proof.
   assert (Hn : rec <> 0) by (destruct (has_state_inv _ _ _ R) as (g & Hg & _); destruct (i_gran _ I _ _ Hg); lia).
   clear -Hh1 Hst1 Hru1 Hn. destruct go; split; cbn [e_state e_rec].
   - exact (unlocked_idle rd (run_begun rec run_page s1) Hh1 Hst1).
-  - right. by split_and!.
+  - right. split_and!; try done. unfold realm_of, rec_get, rec_word. rewrite Z.add_0_r.
+    apply elem_of_union_l, elem_of_singleton. reflexivity.
   - exact (unlocked_idle rd (put_page run_page (exit_half (page (mem s1) run_page) (run s1)) s1) Hh1 Hst1).
   - by left.
 Qed.

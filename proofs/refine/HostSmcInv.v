@@ -1,6 +1,5 @@
 (* SPDX-License-Identifier: Apache-2.0 *)
-(* Every call of the host, every trap of a REC and every abort of the host keeps the invariant: so it holds after any
-   run of the core on one CPU, and none gets stuck. *)
+(* Every call of the host, every trap of a REC and every abort of the host keeps the invariant, and none gets stuck. *)
 From kcore Require Export refine.RmiCallRefine.
 From kcore Require Import refine.HostInv.
 From kcore Require Import refine.RecObjectInv.
@@ -25,7 +24,7 @@ From kcore Require Import refine.RunsKept.
 From kcore Require Import refine.ExitTrapRefine.
 From kcore Require Import refine.HostAbortRefine.
 From kcore Require Import refine.RecEnterRefine.
-From kcore Require Import refine.Initial.
+From kcore Require Export spec.Run.
 Local Open Scope string_scope.
 Local Open Scope Z_scope.
 
@@ -90,68 +89,47 @@ Qed.
 (* The REC in the last result is the one that this CPU runs then. *)
 Theorem host_smc_runs x0 x1 x2 x3 x4 x5 s :
   inv s -> idle s -> runs s = 0 -> u64 x1 -> u64 x2 -> u64 x3 -> u64 x4 -> u64 x5 ->
-  let (r, s') := host_smc x0 x1 x2 x3 x4 x5 s in get r 5 = runs s' /\ (runs s' = 0 \/ loaded s' = runs s').
+  let (r, s') := host_smc x0 x1 x2 x3 x4 x5 s in get r 5 = runs s' /\ runs_well s'.
 Proof.
   intros I D R U1 U2 U3 U4 U5. unfold host_smc. generalize (called_id x0). intros fid. cbv zeta.
   destruct (fid =? _).
-  { destruct (rec_enter_ends x1 x2 s I D R) as [_ [[E1 E2]|(E1 & E2 & E3 & E4)]]; cbn [get]; rewrite E1.
+  { destruct (rec_enter_ends x1 x2 s I D R) as [_ [[E1 E2]|(E1 & E2 & E3 & E4 & E5)]]; unfold runs_well; cbn [get]; rewrite E1.
     - split; [by rewrite E2|by left].
-    - split; [by rewrite E3|right; congruence]. }
+    - split; [by rewrite E3|right]. rewrite E3. by split; [|exact E5]. }
   destruct (fid =? _).
   { rewrite (five_eq _ (read_entry_five x1 x2 x3 s)). cbn [app get]. split; [by rewrite R|by left]. }
   destruct (_ && _).
   - pose proof (rmi_call_runs _ _ _ _ (eq_trans (rmi_call_ok fid x1 x2 x3 x4 x5 s I D R U1 U2 U3 U4) (f_equal Some (surjective_pairing _)))) as E.
     pose proof (rmi_five fid x1 x2 x3 x4 x5 s) as F. destruct (rmi_called fid x1 x2 x3 x4 x5 s) as [r s1]. cbn [fst snd] in *.
-    unfold four. rewrite (five_eq _ F). cbn [take app get]. rewrite E, R. split; [done|by left].
+    unfold four. rewrite (five_eq _ F). cbn [take app get]. rewrite E, R. split; [done|]. left. by rewrite E.
   - pose proof (kcore_call_runs _ _ _ _ (eq_trans (kcore_call_ok fid x1 x2 x3 x4 x5 s I D U2 U3 U5) (f_equal Some (surjective_pairing _)))) as E.
     pose proof (kcore_five fid x1 x2 x3 x4 x5 s) as F. destruct (kcore_called fid x1 x2 x3 x4 x5 s) as [r s1]. cbn [fst snd] in *.
-    unfold four. rewrite (five_eq _ F). cbn [take app get]. rewrite E, R. split; [done|by left].
+    unfold four. rewrite (five_eq _ F). cbn [take app get]. rewrite E, R. split; [done|]. left. by rewrite E.
 Qed.
 
-(* ---- Runs of the core on a CPU ---- *)
+(* ---- Everything the core is entered for ---- *)
 
-(* Why the core is entered, with the registers it gets: the host calls, or does not reach an address; the REC that this
-   CPU runs traps. *)
-Inductive event :=
-| HostCall (x0 x1 x2 x3 x4 x5 : Z)
-| HostAbort (esr hpfar far : Z)
-| RecTrap (trap esr far hpfar : Z).
-Definition handled (e : event) (s : state) : option (list Z * state) :=
-  match e with
-  | HostCall x0 x1 x2 x3 x4 x5 => core "core_host_smc" [x0; x1; x2; x3; x4; x5] s
-  | HostAbort esr hpfar far => core "core_host_abort" [esr; hpfar; far] s
-  | RecTrap trap esr far hpfar => core "core_rec_exit" [runs s; trap; esr; far; hpfar] s
-  end.
-(* The host runs, or a REC does. *)
-Definition possible (e : event) (s : state) : Prop :=
-  match e with RecTrap _ _ _ _ => runs s <> 0 | _ => runs s = 0 end.
-Definition registers (e : event) : Prop :=
-  match e with
-  | HostCall x0 x1 x2 x3 x4 x5 => u64 x1 /\ u64 x2 /\ u64 x3 /\ u64 x4 /\ u64 x5
-  | HostAbort _ _ _ => True
-  | RecTrap _ esr far hpfar => u64 esr /\ u64 far /\ u64 hpfar
-  end.
-Definition between (s : state) : Prop := inv s /\ idle s /\ (runs s = 0 \/ loaded s = runs s).
-
-Inductive run_of : state -> list event -> state -> Prop :=
-| run_none s : run_of s [] s
-| run_more s e r s1 es s2 : possible e s -> registers e -> handled e s = Some (r, s1) -> run_of s1 es s2 -> run_of s (e :: es) s2.
-
-Lemma trap_ends rec trap esr far hpfar s : inv s -> idle s -> loaded s = rec -> rec <> 0 ->
-  let s' := snd (rec_trapped rec trap esr far hpfar s) in runs s' = 0 \/ loaded s' = runs s'.
+Lemma trap_ends trap esr far hpfar s (rec := runs s) : inv s -> idle s -> runs s <> 0 -> runs_well s -> u64 esr -> u64 far -> u64 hpfar ->
+  runs_well (snd (rec_trapped rec trap esr far hpfar s)).
 Proof.
-  intros I D Hl Hn. assert (Hr : runs s = rec) by (destruct (i_loaded _ I) as [<- _]; congruence).
+  intros I D Hn [Hz|[Hl Hc]] U1 U2 U3; [done|]. fold rec in Hl, Hc, Hn.
   assert (C : current rec s) by (by apply inv_current).
-  pose proof (trapped_kept rec trap esr far hpfar s I C) as K. unfold rec_trapped.
-  destruct (trapped rec trap esr far hpfar s) as [leave s1]. cbn [snd] in K. cbv zeta.
-  assert (E : loaded s1 = runs s1) by (destruct K as [_ _ _ _ E1 E2 _ _ _]; congruence).
-  destruct leave; [by left|]. destruct (lines_changed rec s1); [by left|]. right. exact E.
+  pose proof (trapped_kept rec trap esr far hpfar s I C) as K.
+  assert (Ec : cached (snd (rec_trapped rec trap esr far hpfar s)) = cached s).
+  { apply (trap_cached s [rec; trap; esr; far; hpfar] [b2z (fst (rec_trapped rec trap esr far hpfar s))]).
+    rewrite core_rec_exit_ok by assumption. by destruct (rec_trapped rec trap esr far hpfar s). }
+  revert Ec. unfold rec_trapped. destruct (trapped rec trap esr far hpfar s) as [leave s1]. cbn [snd] in K. cbv zeta.
+  destruct K as [_ _ _ _ E1 E2 E3 _ _].
+  destruct leave; [by left|]. destruct (lines_changed rec s1); [by left|]. intros Ec. change (cached s1 = cached s) in Ec. right.
+  enough (loaded s1 = runs s1 /\ rec_get REC_rd (runs s1) 0 s1 ∈ cached s1) as H by exact H.
+  unfold realm_of in E3. rewrite E1, E2, Ec. fold rec. by rewrite E3.
 Qed.
 
 (* The core deals with whatever comes, and is then where it was. *)
-Theorem event_safe e s : between s -> possible e s -> registers e -> exists r s', handled e s = Some (r, s') /\ between s'.
+Theorem event_safe e s : between s -> possible e s -> registers e ->
+  exists r s', core (fst (entry e s)) (snd (entry e s)) s = Some (r, s') /\ between s'.
 Proof.
-  intros (I & D & L) P U. destruct e as [x0 x1 x2 x3 x4 x5|esr hpfar far|trap esr far hpfar]; cbn [possible handled registers] in *.
+  intros (I & D & L) P U. destruct e as [x0 x1 x2 x3 x4 x5|esr hpfar far|trap esr far hpfar]; cbn [possible entry registers fst snd] in *.
   - destruct U as (U1 & U2 & U3 & U4 & U5). exists (fst (host_smc x0 x1 x2 x3 x4 x5 s)), (snd (host_smc x0 x1 x2 x3 x4 x5 s)).
     split; [rewrite core_host_smc_ok by assumption; by rewrite <- surjective_pairing|].
     destruct (host_smc_inv x0 x1 x2 x3 x4 x5 s I D P U1 U2 U3 U4 U5) as [I' D'].
@@ -161,21 +139,8 @@ Proof.
     split; [apply core_host_abort_ok; [exact (h_tables _ (i_hw _ I))|exact D]|].
     split; [by apply host_abort_inv|]. split; [by apply host_abort_idle|]. left.
     unfold host_aborted. cbv zeta. destruct (_ && _); [exact P|]. destruct (_ && _); exact P.
-  - destruct U as (U1 & U2 & U3). destruct L as [L|L]; [done|].
+  - destruct U as (U1 & U2 & U3). pose proof L as [Hz|[L1 _]]; [done|].
     exists [b2z (fst (rec_trapped (runs s) trap esr far hpfar s))], (snd (rec_trapped (runs s) trap esr far hpfar s)).
     split; [rewrite core_rec_exit_ok by assumption; by destruct (rec_trapped (runs s) trap esr far hpfar s)|].
     split; [by apply rec_exit_inv|]. split; [by apply rec_exit_idle|]. by apply trap_ends.
-Qed.
-Theorem run_safe s es s' : between s -> run_of s es s' -> between s'.
-Proof.
-  intros B R. induction R as [|s e r s1 es s2 P U H _ IH]; [done|]. apply IH.
-  destruct (event_safe e s B P U) as (r' & s' & H' & B'). congruence.
-Qed.
-(* From boot on, in any order. *)
-Theorem initial_safe es s e : run_of initial es s -> possible e s -> registers e ->
-  between s /\ exists r s', handled e s = Some (r, s').
-Proof.
-  intros R P U. assert (B : between s).
-  { apply (run_safe initial es); [|exact R]. split; [exact initial_inv|]. split; [by split_and!|by left]. }
-  split; [exact B|]. destruct (event_safe e s B P U) as (r & s' & H & _). eauto.
 Qed.

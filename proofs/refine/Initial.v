@@ -1,7 +1,7 @@
 (* SPDX-License-Identifier: Apache-2.0 *)
 (* A machine as boot leaves it has the invariant, and its TLBs, which are empty, are secure: so no theorem that supposes this speaks of nothing. 2 MiB of DRAM at
-   1 GiB, of which the first granule is KCore's, the next three are the host's and the others are not memory; the host's tables, for
-   CPUs and SMMU, lie below. *)
+   1 GiB, of which the first granules are KCore's, the next three are the host's and the others are not memory; KCore's are the host's
+   tables, for CPUs and SMMU. *)
 From kcore Require Import spec.Inv.
 From kcore Require Import refine.Tlb.
 From kcore Require Import spec.RealmTlb.
@@ -9,11 +9,11 @@ From Coq Require Import Lia.
 Local Open Scope Z_scope.
 
 Definition BASE := 0x40000000.
-Definition T1 := 0x10000000.
-Definition T2 := 0x10001000.
-Definition T3 := 0x10002000.
-Definition S1 := 0x10003000.
-Definition S2 := 0x10004000.
+Definition T1 := 0x40000000.
+Definition T2 := 0x40001000.
+Definition T3 := 0x40002000.
+Definition S1 := 0x40003000.
+Definition S2 := 0x40004000.
 
 Definition initial_hw : hardware := Hardware
   (fun level ipa => if (level =? 1) && (floor_of 0 ipa =? 0) then T1 else
@@ -29,8 +29,8 @@ Definition initial_hw : hardware := Hardware
   (fun _ _ => replicate TOKEN_WORDS 0) (fun _ => None) (fun _ => 0) (fun _ _ => 0).
 
 Definition initial_granules : list (Z * granule) :=
-  [(BASE, Gran GS_CORE 0 0); (BASE + 0x1000, Gran GS_NS 0 0); (BASE + 0x2000, Gran GS_NS 0 0);
-   (BASE + 0x3000, Gran GS_NS 0 0)].
+  [(T1, Gran GS_CORE 0 0); (T2, Gran GS_CORE 0 0); (T3, Gran GS_CORE 0 0); (S1, Gran GS_CORE 0 0); (S2, Gran GS_CORE 0 0);
+   (BASE + 0x5000, Gran GS_NS 0 0); (BASE + 0x6000, Gran GS_NS 0 0); (BASE + 0x7000, Gran GS_NS 0 0)].
 Definition gran0 : gmap Z granule := list_to_map initial_granules.
 
 (* A page with one word that is not zero. *)
@@ -54,8 +54,22 @@ Proof. intros H. apply elem_of_list_In. by apply elem_of_list_to_map_2. Qed.
 Ltac each H := repeat (destruct H as [H | H]; [apply pair_equal_spec in H as [<- <-] | ]); [.. | destruct H].
 
 Lemma gran_state pa g : gran0 !! pa = Some g ->
-  (g_state g = GS_CORE \/ g_state g = GS_NS) /\ g_owner g = 0 /\ g_refs g = 0 /\ BASE <= pa < BASE + 0x4000 /\ pa mod 4096 = 0.
+  (g_state g = GS_CORE \/ g_state g = GS_NS) /\ g_owner g = 0 /\ g_refs g = 0 /\ BASE <= pa < BASE + 0x8000 /\ pa mod 4096 = 0.
 Proof. intros H%gran_in. each H; vm_compute; intuition congruence. Qed.
+
+Definition tables0 : list (Z * role) :=
+  [(T1, Role (Some Cpu) 1 0); (T2, Role (Some Cpu) 2 BASE); (T3, Role None 3 BASE); (S1, Role (Some Smmu) 1 0);
+   (S2, Role (Some Smmu) 2 BASE)].
+Lemma roles0 t r : role_of initial_hw t = Some r -> In (t, r) tables0.
+Proof.
+  cbv beta iota delta [initial_hw role_of].
+  repeat (match goal with |- context [Z.eqb t ?x] => destruct (Z.eqb_spec t x) as [-> | _] end;
+    [intros [= <-]; unfold tables0; cbn [In]; tauto|]).
+  discriminate.
+Qed.
+Ltac tables H := apply roles0 in H; unfold tables0 in H; cbn [In] in H; destruct H as [H | [H | [H | [H | [H | []]]]]].
+Lemma table_granule t r : role_of initial_hw t = Some r -> gran0 !! t = Some (Gran GS_CORE 0 0).
+Proof. intros H. tables H; injection H as <- _; vm_compute; reflexivity. Qed.
 
 Lemma no_state st pa : st <> GS_CORE -> st <> GS_NS -> has_state st pa initial = false.
 Proof.
@@ -105,10 +119,10 @@ Proof.
   exists (Z.to_nat i). rewrite in_seq. lia.
 Qed.
 
-Lemma table0 t r : role_of initial_hw t = Some r -> 0 < t < 2 ^ 48 -> t mod 4096 = 0 -> t < BASE -> table_ok initial_hw gran0 t r.
+Lemma table0 t r : role_of initial_hw t = Some r -> 0 < t < 2 ^ 48 -> t mod 4096 = 0 -> table_ok initial_hw gran0 t r.
 Proof.
-  intros Hr Hb Hm Hl. split; [done | split; [done | split; [done |]]].
-  intros x (_ & _ & _ & Hp & _)%gran_state. lia.
+  intros Hr Hb Hm. split; [done | split; [done | split; [done |]]].
+  intros x Hx. rewrite (table_granule _ _ Hr) in Hx. by injection Hx as <-.
 Qed.
 
 Lemma no_uses pa : uses initial pa = 0.
@@ -136,11 +150,11 @@ Proof.
       { revert E. unfold floor_of, BASE. change (size_of 0) with 0x8000000000. change (size_of 1) with 0x40000000.
         change (size_of 2) with 0x200000. intros E. Z.to_euclidean_division_equations. lia. }
       rewrite E, E0, E1. split; reflexivity.
-    + apply table0; [vm_compute; reflexivity | split; vm_compute; reflexivity | vm_compute; reflexivity | vm_compute; reflexivity].
-    + apply table0; [vm_compute; reflexivity | split; vm_compute; reflexivity | vm_compute; reflexivity | vm_compute; reflexivity].
-    + apply table0; [vm_compute; reflexivity | split; vm_compute; reflexivity | vm_compute; reflexivity | vm_compute; reflexivity].
-    + intros _. apply table0; [vm_compute; reflexivity | split; vm_compute; reflexivity | vm_compute; reflexivity | vm_compute; reflexivity].
-    + intros _. apply table0; [vm_compute; reflexivity | split; vm_compute; reflexivity | vm_compute; reflexivity | vm_compute; reflexivity].
+    + apply table0; [vm_compute; reflexivity | split; vm_compute; reflexivity | vm_compute; reflexivity].
+    + apply table0; [vm_compute; reflexivity | split; vm_compute; reflexivity | vm_compute; reflexivity].
+    + apply table0; [vm_compute; reflexivity | split; vm_compute; reflexivity | vm_compute; reflexivity].
+    + intros _. apply table0; [vm_compute; reflexivity | split; vm_compute; reflexivity | vm_compute; reflexivity].
+    + intros _. apply table0; [vm_compute; reflexivity | split; vm_compute; reflexivity | vm_compute; reflexivity].
     + intros H. vm_compute in H. discriminate.
   - intros base ->%only_region. constructor.
     + vm_compute. reflexivity.
@@ -167,8 +181,7 @@ Proof.
     + intros l. vm_compute. split; discriminate.
   - intros pa i. apply nth_u64, mem0_words.
   - do 3 (split; [exact Hz|]). split; [reflexivity|]. split; [apply words_ok_u64; vm_compute; reflexivity | constructor].
-  - intros pa g r (_ & _ & _ & Hp & _)%gran_state Hr. exfalso. revert Hr. cbv beta iota delta [initial_hw role_of].
-    rewrite !(proj2 (Z.eqb_neq pa _)); [discriminate | unfold BASE, T1, T2, T3, S1, S2 in *; lia ..].
+  - intros pa g r Hg Hr. rewrite (table_granule _ _ Hr) in Hg. by injection Hg as <-.
   - intros pa g ([E|E] & Ho & _)%gran_state; by rewrite E.
   - intros rd H. by rewrite no_state in H.
   - intros rd rd' H. by rewrite no_state in H.
@@ -185,21 +198,9 @@ Qed.
 
 (* ---- Isolation ---- *)
 
-Definition tables0 : list (Z * role) :=
-  [(T1, Role (Some Cpu) 1 0); (T2, Role (Some Cpu) 2 BASE); (T3, Role None 3 BASE); (S1, Role (Some Smmu) 1 0);
-   (S2, Role (Some Smmu) 2 BASE)].
-Lemma roles0 t r : role_of initial_hw t = Some r -> In (t, r) tables0.
-Proof.
-  cbv beta iota delta [initial_hw role_of].
-  repeat (match goal with |- context [Z.eqb t ?x] => destruct (Z.eqb_spec t x) as [-> | _] end;
-    [intros [= <-]; unfold tables0; cbn [In]; tauto|]).
-  discriminate.
-Qed.
-
 Lemma floor_idem level x : floor_of level (floor_of level x) = floor_of level x.
 Proof. apply aligned_floor, floor_aligned. Qed.
 
-Ltac tables H := apply roles0 in H; unfold tables0 in H; cbn [In] in H; destruct H as [H | [H | [H | [H | [H | []]]]]].
 
 Lemma wired0 : tables_wired initial_hw.
 Proof.
@@ -227,8 +228,7 @@ Proof.
   constructor; change (gran initial) with gran0; change (mem initial) with mem0; change (hw initial) with initial_hw.
   - exact wired0.
   - intros t r _. apply mem0_words.
-  - intros t r g H Hg. apply gran_state in Hg as (_ & _ & _ & Hp & _). exfalso.
-    tables H; injection H as <- _; unfold BASE, T1, T2, T3, S1, S2 in Hp; lia.
+  - intros t r H. eexists. split; [by eapply table_granule|]. by split_and!.
   - reflexivity.
   - reflexivity.
   - intros t w level base i a Ht Hw Hi Hv. apply (hosts_desc_fits initial t w); try assumption; [exact wired0|].

@@ -5,7 +5,6 @@ From kcore Require Export spec.RealmTlb.
 From kcore Require Import refine.RealmApart.
 From kcore Require Import refine.Contained.
 From kcore Require Import lang.Keeps.
-From kcore Require Import gen.Core.
 From Coq Require Import Lia.
 Local Open Scope Z_scope.
 
@@ -20,23 +19,6 @@ Proof.
   - apply (calm_apart s T); [done|done|]. by apply tlbi_all_calm.
 Qed.
 
-(* Whatever function of the core runs, from whatever arguments, and whatever walks realms on any CPU make meanwhile. *)
-Theorem core_apart f args s T rs s' T' :
-  link prim_with_realm_tlb program f args (s, T) = Some (rs, (s', T')) -> apart s T -> apart s' T'.
-Proof.
-  intros H A. exact (link_keeps prim_with_realm_tlb (fun '(s, T) => apart s T) prim_apart program f args (s, T) rs (s', T') H A).
-Qed.
-
-(* With TLBs it does what it does without. *)
-Theorem core_with_realm_tlb f args s T rs s' :
-  link prim_sem program f args s = Some (rs, s') -> exists T', link prim_with_realm_tlb program f args (s, T) = Some (rs, (s', T')).
-Proof.
-  intros H. destruct (link_follows prim_sem prim_with_realm_tlb (fun s x => fst x = s)) with (p := program) (f := f) (args := args)
-    (a := s) (rs := rs) (a' := s') (b := (s, T)) as ([s1 T1] & H1 & H2); [|exact H|reflexivity|].
-  - intros p a s1 rs1 s2 [s3 T3] H1 H2. cbn in H2. subst s3. unfold prim_with_realm_tlb. rewrite H1. eauto.
-  - cbn in H2. subst s1. eauto.
-Qed.
-
 (* ---- What is reached ---- *)
 
 Lemma fits_state s rd level d pa g : leaf_fits s rd level d -> out_addr d <= pa < out_addr d + size_of level -> pa mod 4096 = 0 ->
@@ -47,20 +29,7 @@ Proof.
   - right. unfold has_state in H. rewrite Hg in H. by apply Z.eqb_eq.
 Qed.
 
-(* Every TLB entry with a realm's tag leads to this realm's own pages, or to pages of the host's. *)
-Theorem realm_tlb_isolated s T rd level base d x g : apart s T -> rd ∈ cached s -> T (shape RD_vmid rd s) level base d ->
-  is_table level d = false -> base <= x < base + size_of level -> gran s !! floor_of 3 (out_addr d + (x - base)) = Some g ->
-  g_state g = GS_DATA /\ g_owner g = rd \/ g_state g = GS_NS.
-Proof.
-  intros A Hc H Ht Hx Hg. destruct (ap_tlb _ _ A _ _ _ _ H) as (rd' & Hc' & Hv & _ & F & _).
-  assert (rd' = rd) as -> by (by apply (ap_vmid _ _ A)).
-  apply (fits_state s rd level d (floor_of 3 (out_addr d + (x - base)))); [by apply F| | |exact Hg].
-  - pose proof (page_address d). unfold floor_of. change (size_of 3) with 4096. pose proof (size_page level).
-    Z.to_euclidean_division_equations. lia.
-  - unfold floor_of. change (size_of 3) with 4096. rewrite Zminus_mod_idemp_r, Z.sub_diag. reflexivity.
-Qed.
-
-(* And so does every walk of a realm that may run. *)
+(* Every walk of a realm that may run leads to this realm's own pages, or to pages of the host's. *)
 Theorem realm_walk_isolated s T rd level base t i pa g : apart s T -> rd ∈ cached s -> realm_table s rd level base t -> 0 <= i < 512 ->
   leaf_covers level (word (mem s) t i) pa = true -> pa mod 4096 = 0 -> gran s !! pa = Some g ->
   g_state g = GS_DATA /\ g_owner g = rd \/ g_state g = GS_NS.

@@ -2,7 +2,6 @@
 (* TLBs that hold all they may: no program of guarded primitives lets them hold, or a walk find, a page that is not the host's. *)
 From kcore Require Export refine.Contained.
 From kcore Require Import lang.Keeps.
-From kcore Require Import gen.Core.
 From Coq Require Import Lia.
 Local Open Scope Z_scope.
 
@@ -233,23 +232,6 @@ Proof.
   apply filled_held; [exact K'|]. intros a level base d [H1 H2]. eapply hold_prim; eauto.
 Qed.
 
-(* Whatever function of the core runs, from whatever arguments, and whatever walks others make meanwhile. *)
-Theorem core_secure f args s T rs s' T' :
-  link prim_with_tlb program f args (s, T) = Some (rs, (s', T')) -> secure s T -> secure s' T'.
-Proof.
-  intros H HT. exact (link_keeps prim_with_tlb (fun '(s, T) => secure s T) prim_secure program f args (s, T) rs (s', T') H HT).
-Qed.
-
-(* With TLBs it does what it does without. *)
-Theorem core_with_tlb f args s T rs s' :
-  link prim_sem program f args s = Some (rs, s') -> exists T', link prim_with_tlb program f args (s, T) = Some (rs, (s', T')).
-Proof.
-  intros H. destruct (link_follows prim_sem prim_with_tlb (fun s x => fst x = s)) with (p := program) (f := f) (args := args)
-    (a := s) (rs := rs) (a' := s') (b := (s, T)) as ([s1 T1] & H1 & H2); [|exact H|reflexivity|].
-  - intros p a s1 rs1 s2 [s3 T3] H1 H2. cbn in H2. subst s3. unfold prim_with_tlb. rewrite H1. eauto.
-  - cbn in H2. subst s1. eauto.
-Qed.
-
 (* ---- What is reached ---- *)
 
 Lemma hold_leaf s a level base d x : may_hold s a level base d -> is_table level d = false ->
@@ -261,14 +243,7 @@ Proof.
     Z.to_euclidean_division_equations; lia.
 Qed.
 
-(* No TLB entry of a host's CPU or a device leads to a page of a realm's, KCore's or nobody's, and no walk does. *)
-Theorem tlb_isolated s T a level base d x g : secure s T -> T a level base d -> is_table level d = false ->
-  base <= x < base + size_of level -> gran s !! floor_of 3 (out_addr d + (x - base)) = Some g -> g_state g = GS_NS.
-Proof.
-  intros [_ HT] H Ht Hx Hg. destruct (hold_leaf s a level base d x (HT _ _ _ _ H) Ht Hx) as [E Hh]. rewrite E in Hg.
-  unfold hosts_or_device in Hh. rewrite Hg in Hh. by apply Z.eqb_eq.
-Qed.
-
+(* No walk of a host's CPU or a device leads to a page of a realm's, KCore's or nobody's. *)
 Theorem walk_isolated s a ipa x level g : contained s -> walk_host (hw s) (mem s) a ipa = Some (x, level) ->
   gran s !! floor_of 3 x = Some g -> g_state g = GS_NS.
 Proof.

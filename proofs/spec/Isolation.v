@@ -43,9 +43,9 @@ Definition desc_fits (s : state) (a : agent) (level base d : Z) : Prop :=
 Record contained (s : state) : Prop := Contained {
   tc_wired : tables_wired (hw s);
   tc_page : forall t r, role_of (hw s) t = Some r -> is_page (page (mem s) t);
-  (* nobody has a table in hand but by the host's lock *)
-  tc_own : forall t r g, role_of (hw s) t = Some r -> gran s !! t = Some g ->
-      g_state g = GS_CORE /\ g_owner g = 0 /\ holds (LGranule t) s = false;
+  (* the tables are in tracked memory, and KCore's; nobody has one in hand but by the host's lock *)
+  tc_own : forall t r, role_of (hw s) t = Some r ->
+      exists g, gran s !! t = Some g /\ g_state g = GS_CORE /\ g_owner g = 0 /\ holds (LGranule t) s = false;
   tc_runs : role_of (hw s) (runs s) = None;
   tc_loaded : role_of (hw s) (loaded s) = None;
   tc_desc : forall t w level base i a, role_of (hw s) t = Some (Role w level base) -> w = None \/ w = Some a ->
