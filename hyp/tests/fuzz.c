@@ -2,13 +2,18 @@
 /*
  * Random hosts and realms against the core, seeded.
  *
- * usage: fuzz [CALLS [SEED]]
+ * usage: fuzz [CALLS [SEED [host]]]
  *
  * Every step is one host call, or one trap of a running REC, on one of four CPUs, with arguments that are
- * sometimes sensible and sometimes wild; while it waits for a lock, another CPU may make a call. After each, all invariants of the simulated machine are checked, and
- * pages that return to the host must be zero. Then the same steps run again with other secrets in the realms'
- * registers and pages: the host must see the very same answers and run pages (noninterference). At the end
- * everything is torn down and every granule accounted for. Any violation aborts.
+ * sometimes sensible and sometimes wild; while it waits for a lock, another CPU may make a call. After each, all
+ * invariants of the simulated machine are checked, and pages that return to the host must be zero. Then the same
+ * steps run again with other secrets in the realms' registers and pages: the host must see the very same answers and
+ * run pages (noninterference). At the end everything is torn down and every granule accounted for. Any violation
+ * aborts.
+ *
+ * host: only what a host can do as well on another machine, where it can say what its own CPUs do and when, and
+ * no more: calls, one at a time, and writes to its own pages. An interrupt of the host's is pending whenever a REC
+ * is entered, so that realms never come to execute an instruction. tests/attack/test_traces.py repeats such runs.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -29,7 +34,7 @@ static uint64_t rng_state, secret;
 static uint64_t running[SIM_CPUS], run_page[SIM_CPUS];
 static uint64_t seen; /* what the host has observed in this step */
 static uint64_t tried[64], done[64];
-static bool check;
+static bool check, host_only;
 static unsigned acting;
 static uint64_t raced;
 
@@ -334,7 +339,10 @@ static void enter(unsigned cpu)
 	if ((run & 0xfff) == 0 && run >= SIM_G(FIRST) && run < SIM_G(LAST))
 		fill_run(run);
 	r = call(0, RMI_REC_ENTER, rec, run, 0, 0, 0);
-	if (r.rec != 0) {
+	if (r.rec != 0 && host_only) {
+		tried[25]++;
+		done[25] += !sim_trap(rec, TRAP_IRQ, 0, 0, 0);
+	} else if (r.rec != 0) {
 		running[cpu] = rec;
 		run_page[cpu] = run;
 	} else if (r.x0 == RMI_SUCCESS) {
@@ -387,6 +395,22 @@ static void launch_page(unsigned slot, uint64_t fid, uint64_t rd, const uint64_t
 	call(slot, fid, rd, p, 0, 0, 0);
 }
 
+static void create_realm(void)
+{
+	uint64_t p = params_page();
+
+	if (p != 0)
+		fill_realm_params(p);
+	call(3, RMI_REALM_CREATE, granule_in(GS_DELEGATED), p, 0, 0, 0);
+}
+
+static void create_rec(uint64_t rd, uint64_t params)
+{
+	if (params != 0)
+		fill_rec_params(params, rd_field(rd, "rec_index"));
+	call(6, RMI_REC_CREATE, rd, granule_in(GS_DELEGATED), params, 0, 0);
+}
+
 static void create_sealed(void)
 {
 	uint64_t rd = new_realm(true, true), src = params_page(), tags = params_page();
@@ -405,7 +429,7 @@ static void create_sealed(void)
 /* Tenants know the RIM of what they want to run: sometimes this is it. */
 static void expect_rim(uint64_t rd)
 {
-	if (!is_object(rd, GS_RD) || rd_field(rd, "has_policy") == 0 || chance(30))
+	if (host_only || !is_object(rd, GS_RD) || rd_field(rd, "has_policy") == 0 || chance(30))
 		return;
 	for (unsigned i = 0; i < 8; i++)
 		sim_write(rd, 8 * (rd_word("policy") + LAUNCH_RIM / 8 + i), sim_read(rd, 8 * (rd_word("meas") + i)));
@@ -427,10 +451,7 @@ static void host_step(unsigned cpu)
 			call(2, RMI_GRANULE_UNDELEGATE, granule_in(GS_DELEGATED), 0, 0, 0, 0);
 		break;
 	case 5:
-		p = params_page();
-		if (p != 0)
-			fill_realm_params(p);
-		call(3, RMI_REALM_CREATE, granule_in(GS_DELEGATED), p, 0, 0, 0);
+		create_realm();
 		break;
 	case 6:
 		if (chance(15)) {
@@ -446,10 +467,7 @@ static void host_step(unsigned cpu)
 		break;
 	case 8:
 		p = params_page();
-		rd = granule_in(GS_RD);
-		if (p != 0)
-			fill_rec_params(p, rd_field(rd, "rec_index"));
-		call(6, RMI_REC_CREATE, rd, granule_in(GS_DELEGATED), p, 0, 0);
+		create_rec(granule_in(GS_RD), p);
 		break;
 	case 9:
 		if (chance(8))
@@ -521,7 +539,8 @@ static void host_step(unsigned cpu)
 		call(24, RMI_FID_FIRST + below(40), wild(), wild(), wild(), wild(), wild());
 		break;
 	case 28:
-		observe(sim_host_fault(rnd(), rnd() & 0xfffffffffff0UL, rnd()));
+		if (!host_only)
+			observe(sim_host_fault(rnd(), rnd() & 0xfffffffffff0UL, rnd()));
 		break;
 	case 29:
 		if (chance(30)) {
@@ -540,6 +559,130 @@ static void host_step(unsigned cpu)
 		break;
 	default:
 		enter(cpu);
+		break;
+	}
+}
+
+/* A host that looks at what is at some address of a realm, and does what fits. */
+static void fitting_memory(uint64_t rd)
+{
+	uint64_t a = ipa() & ~0xfffUL;
+	struct smc_result e = call(16, RMI_RTT_READ_ENTRY, rd, a, 3, 0, 0);
+	bool shared = a >= rd_field(rd, "ipa_size") / 2;
+	uint64_t l = e.x1;
+
+	if (e.x0 != RMI_SUCCESS)
+		return;
+	if (l == 3 && chance(10)) {
+		bool fold = chance(70);
+
+		call(fold ? 13 : 12, fold ? RMI_RTT_FOLD : RMI_RTT_DESTROY, rd, a & ~(MB2 - 1), 3, 0, 0);
+	} else if (e.x2 == RMI_ASSIGNED && shared) {
+		call(15, RMI_RTT_UNMAP_UNPROTECTED, rd, aligned(a, l), l, 0, 0);
+	} else if (e.x2 == RMI_ASSIGNED) {
+		call(10, RMI_DATA_DESTROY, rd, a, 0, 0, 0);
+	} else if (l < 2 || (l == 2 && (!shared || chance(50)))) {
+		call(11, RMI_RTT_CREATE, rd, granule_in(GS_DELEGATED), aligned(a, l), l + 1, 0);
+	} else if (shared) {
+		call(14, RMI_RTT_MAP_UNPROTECTED, rd, aligned(a, l), l, (l == 2 ? SIM_G(BLOCK) : ns_page()) | 0xd8, 0);
+	} else if (chance(30)) {
+		call(17, RMI_RTT_INIT_RIPAS, rd, a, a + (1 + below(40)) * 4096, 0, 0);
+	} else if (chance(60)) {
+		call(8, RMI_DATA_CREATE, rd, granule_in(GS_DELEGATED), a, ns_page(), below(2));
+	} else {
+		call(9, RMI_DATA_CREATE_UNKNOWN, rd, granule_in(GS_DELEGATED), a, 0, 0);
+	}
+}
+
+/* A host that takes a realm from one step of its launch to the next. */
+static void fitting_launch(uint64_t rd)
+{
+	bool has_policy = rd_field(rd, "has_policy") != 0, has_key = rd_field(rd, "has_key") != 0;
+	bool empty = rd_field(rd, "pages_private") == 0 && rd_field(rd, "pages_shared") == 0;
+
+	if (!is_object(rd, GS_RD) || rd_field(rd, "state") != REALM_NEW) {
+		if (chance(20))
+			create_realm();
+	} else if (!has_policy && empty && rd_field(rd, "rec_index") == 0 && chance(80)) {
+		launch_page(26, KCORE_LAUNCH_POLICY, rd, images[below(IMAGES)].block);
+	} else if (has_policy && !has_key && chance(50)) {
+		launch_page(27, KCORE_LAUNCH_KEY, rd, image_of(rd)->key);
+	} else if (has_key && chance(80)) {
+		struct smc_result e = call(16, RMI_RTT_READ_ENTRY, rd, 0, 3, 0, 0);
+
+		if (e.x1 == 3)
+			create_sealed();
+		else
+			call(11, RMI_RTT_CREATE, rd, granule_in(GS_DELEGATED), 0, e.x1 + 1, 0);
+	} else if (rd_field(rd, "rec_count") == 0 || chance(30)) {
+		create_rec(rd, params_page());
+	} else if (chance(50)) {
+		call(4, RMI_REALM_ACTIVATE, rd, 0, 0, 0, 0);
+	}
+}
+
+static void fitting_range(void)
+{
+	bool back = chance(40);
+	uint64_t state = back ? GS_DELEGATED : GS_NS, pa = granule_in(state), n = 0, most = 1 + below(16);
+
+	while (n < most && is_object(pa + (n << 12), state))
+		n++;
+	call(back ? 22 : 21, back ? KCORE_UNDELEGATE_RANGE : KCORE_DELEGATE_RANGE, pa, n + chance(20), 0, 0, 0);
+}
+
+/* A host that asks what there is, sometimes further than that. */
+static void fitting_question(void)
+{
+	switch (below(7)) {
+	case 0:
+		call(24, RMI_VERSION, RMI_ABI_VERSION + chance(30), 0, 0, 0, 0);
+		break;
+	case 1:
+		call(24, RMI_FEATURES, below(2), 0, 0, 0, 0);
+		break;
+	case 2:
+		call(23, KCORE_VERSION, 0, 0, 0, 0, 0);
+		break;
+	case 3:
+		call(23, KCORE_FEATURES, below(KCORE_FEATURE_COUNTERS + 4), 0, 0, 0, 0);
+		break;
+	case 4:
+		call(23, KCORE_COUNTER_READ, below(KCORE_NUM_COUNTERS + 4), 0, 0, 0, 0);
+		break;
+	case 5:
+		call(23, KCORE_LOG_READ, granule_in(chance(70) ? GS_NS : GS_DELEGATED), 0, 0, 0, 0);
+		break;
+	default:
+		call(23, KCORE_IDENTITY_READ, granule_in(chance(70) ? GS_NS : GS_DELEGATED), chance(50) ? 0 : below(8192), 0, 0, 0);
+		break;
+	}
+}
+
+/* What a host does that means well: most of it succeeds. */
+static void fitting_step(void)
+{
+	switch (below(16)) {
+	case 0:
+		fitting_range();
+		break;
+	case 1:
+	case 2:
+		fitting_question();
+		break;
+	case 3:
+		if (chance(20))
+			call(7, RMI_REC_DESTROY, granule_in(chance(60) ? GS_REC : GS_RD), 0, 0, 0, 0);
+		else if (chance(20))
+			call(5, RMI_REALM_DESTROY, granule_in(GS_RD), 0, 0, 0, 0);
+		break;
+	case 4:
+	case 5:
+	case 6:
+		fitting_launch(granule_in(GS_RD));
+		break;
+	default:
+		fitting_memory(granule_in(GS_RD));
 		break;
 	}
 }
@@ -687,6 +830,14 @@ static void free_below(uint64_t rd, uint64_t a, uint64_t l)
 			if (HOST(RMI_RTT_UNMAP_UNPROTECTED, rd, at, l).x0 != 0 &&
 			    HOST(RMI_DATA_DESTROY, rd, at).x0 != 0)
 				sim_violation("page at %#lx does not go", at);
+		} else if (host_only) {
+			/* what can not be destroyed says where there is something: fewer calls to record */
+			uint64_t top = l < 3 ? HOST(RMI_RTT_DESTROY, rd, at, l + 1).x2 :
+				       at < rd_field(rd, "ipa_size") / 2 ? HOST(RMI_DATA_DESTROY, rd, at).x2 :
+									   HOST(RMI_RTT_UNMAP_UNPROTECTED, rd, at, l).x1;
+
+			if (top > at)
+				i = (top - a) / size - 1;
 		}
 	}
 }
@@ -729,15 +880,17 @@ static void run(uint64_t calls, uint64_t seed, uint64_t with, uint64_t *record, 
 	memset(run_page, 0, sizeof(run_page));
 	sim_reset();
 	for (uint64_t i = 0; i < calls; i++) {
-		unsigned cpu = (unsigned)below(SIM_CPUS);
+		unsigned cpu = host_only && chance(95) ? acting : (unsigned)below(SIM_CPUS);
 
 		seen = 0;
 		acting = cpu;
 		sim_set_cpu(cpu);
 		sim_now += below(5);
-		sim_while_waiting = race;
+		sim_while_waiting = host_only ? NULL : race;
 		if (running[cpu] != 0)
 			realm_step(cpu);
+		else if (host_only && chance(60))
+			fitting_step();
 		else
 			host_step(cpu);
 		sim_while_waiting = NULL;
@@ -758,23 +911,28 @@ int main(int argc, char **argv)
 		"REC_CREATE", "REC_DESTROY", "DATA_CREATE", "DATA_CREATE_UNKNOWN", "DATA_DESTROY", "RTT_CREATE",
 		"RTT_DESTROY", "RTT_FOLD", "RTT_MAP_UNPROTECTED", "RTT_UNMAP_UNPROTECTED", "RTT_READ_ENTRY",
 		"RTT_INIT_RIPAS", "RTT_SET_RIPAS", "PSCI_COMPLETE", "REC_AUX_COUNT", "KCORE_DELEGATE_RANGE",
-		"KCORE_UNDELEGATE_RANGE", "KCORE_*", "wild RMI", "traps (exits)", "KCORE_LAUNCH_POLICY", "KCORE_LAUNCH_KEY", "KCORE_DATA_CREATE_SEALED",
+		"KCORE_UNDELEGATE_RANGE", "KCORE_*", "other RMI", "traps (exits)", "KCORE_LAUNCH_POLICY", "KCORE_LAUNCH_KEY", "KCORE_DATA_CREATE_SEALED",
 	};
 	uint64_t calls = argc > 1 ? strtoul(argv[1], NULL, 0) : 1000000;
 	uint64_t seed = argc > 2 ? strtoul(argv[2], NULL, 0) : 1;
 	/* a fresh machine from time to time, so that all of a realm's life is seen often */
-	uint64_t piece = 20000, *record = malloc(piece * sizeof(*record));
+	uint64_t piece = argc > 3 ? 500 : 20000, *record = malloc(piece * sizeof(*record));
 	int idle = 0;
 
-	if (record == NULL)
+	host_only = argc > 3;
+	if (record == NULL || (host_only && strcmp(argv[3], "host") != 0)) {
+		fputs("usage: fuzz [CALLS [SEED [host]]]\n", stderr);
+		free(record);
 		return 2;
+	}
 	make_images();
 	printf("fuzz: %" PRIu64 " calls, seed %" PRIu64 "\n", calls, seed);
 	for (uint64_t at = 0; at < calls; at += piece) {
 		uint64_t n = calls - at < piece ? calls - at : piece;
 
 		run(n, seed + at, 0x1111111111111111UL, record, false);
-		run(n, seed + at, 0xa7b8c9d0e1f20314UL, record, true);
+		if (!host_only)
+			run(n, seed + at, 0xa7b8c9d0e1f20314UL, record, true);
 	}
 	for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		printf("%-24s %9" PRIu64 " of %9" PRIu64 " succeeded\n", names[i], done[i], tried[i]);

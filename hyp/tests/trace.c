@@ -16,6 +16,9 @@
  *   WHOLE    {pa index value}.. ~0             changes of memory that no primitive named: there must be none
  *   END
  *
+ * With KCORE_TRACE_CALLS=1 there are no PRIMs, and after a call only the differences of pages and granule words:
+ * what the caller can see or not, without how it came about.
+ *
  * Between a CALL and its RETURN stand its PRIMs in order; and before the PRIM of a lock, what other CPUs do
  * while this one waits for it. If the model can not know what a primitive does (cryptography, tokens, the log), its PRIM
  * brings the pages that it names, as they are after it; if it hashes, the eight words of the digest.
@@ -50,6 +53,7 @@ static bool fresh;                 /* a new machine: RESET comes before the next
 static unsigned depth;             /* calls that have begun and not ended */
 static uint64_t calls;
 static bool opaque[COUNT(trace_names)];
+static bool calls_only;
 
 /* What the reader knows, so that only differences are told. */
 static struct {
@@ -99,8 +103,9 @@ static void open_trace(void)
 {
 	static const char *const unknown[] = { "hash_buffer", "hash_granule", "open_granule", "open_content_key",
 					       "token_claim", "token_sign", "token_read", "identity_read", "log_read" };
-	const char *path = getenv("KCORE_TRACE");
+	const char *path = getenv("KCORE_TRACE"), *only = getenv("KCORE_TRACE_CALLS");
 
+	calls_only = only != NULL && strcmp(only, "1") == 0;
 	out = path != NULL ? fopen(path, "wb") : NULL;
 	if (out == NULL) {
 		fprintf(stderr, "KCORE_TRACE names no file that can be written\n");
@@ -208,6 +213,8 @@ static void put_differences(void)
 			put(words[w]);
 	}
 	put(~0UL);
+	if (calls_only)
+		return;
 	word_differences(NUM_REGIONS, holes, known.holes);
 	for (unsigned i = 0; i < VMIDS; i++) {
 		if (vmids[i] == known.vmids[i])
@@ -273,6 +280,8 @@ void sim_write(uint64_t pa, uint64_t offset, uint64_t value)
 {
 	unsigned p = number(pa);
 
+	if (sim_read(pa, offset) == value)
+		return;
 	machine_write(pa, offset, value);
 	put(POKE);
 	put(SIM_G(p));
@@ -323,14 +332,16 @@ static void trace_prim(unsigned number, unsigned n, const uint64_t *args, unsign
 {
 	unsigned pages = 0, p = 0;
 
+	for (unsigned i = 0; i < n; i++)
+		name_page(args[i]);
+	if (calls_only)
+		return;
 	put(PRIM);
 	put(number);
 	put(self()->locks);
 	put(self()->released);
 	put_list(n, args);
 	put_list(nr, results);
-	for (unsigned i = 0; i < n; i++)
-		name_page(args[i]);
 	for (unsigned i = 0; opaque[number] && i < n; i++)
 		pages += page_number(args[i], &p) && p < SIM_HOLE;
 	put(pages);
