@@ -6,10 +6,14 @@
  * started by hand and serves its standard input.
  *
  *   smc X0 ...                      -> x0-x17
+ *   calls [irq] X0 ... [; [irq] X0 ...]  -> x0-x17 of each, separated by ";", up to the last that is not 0
+ *                                      (irq: with an interrupt pending)
  *   alloc ORDER                     -> pa          free PA ORDER
  *   rd l|c|d PA LEN                 -> bytes       wr l|c|d PA BYTES     (linear, cached, device)
  *   rdw PA LEN                      -> OFFSET=VALUE of all words that are not 0 (linear map)
  *   wrw PA LEN OFFSET=VALUE...      zeroes, but for these words
+ *   fill PA LEN BYTE                all of it this byte, by user space
+ *   sums PA LEN                     -> of each page a sum of its words (FNV-1a), by user space
  *   exec PA                         -> x0          (kernel fetches)
  *   urd PA LEN  uwr PA BYTES  uexec PA             (user space, through mmap)
  *   file PATH OFFSET LEN [BYTES]    -> bytes       (pread, or pwrite)
@@ -231,6 +235,52 @@ static void user_access(char kind)
 	munmap(map, 2 * PAGE);
 }
 
+static int fill_pages(void *map, size_t len, int byte)
+{
+	int sig = sigsetjmp(escape, 1);
+
+	if (!sig)
+		memset(map, byte, len);
+	return sig;
+}
+
+static int sum_pages(const uint64_t *map, size_t pages, uint64_t *sum)
+{
+	int sig = sigsetjmp(escape, 1);
+
+	for (size_t p = 0; !sig && p < pages; p++) {
+		sum[p] = 0xcbf29ce484222325;
+		for (size_t i = 0; i < PAGE / 8; i++)
+			sum[p] = (sum[p] ^ map[p * (PAGE / 8) + i]) * 0x100000001b3;
+	}
+	return sig;
+}
+
+/* User space maps many pages, and fills them or sums each up. A signal is the refusal. */
+static void many_pages(bool write)
+{
+	size_t len = number(2), pages = write ? 0 : len / PAGE;
+	uint64_t *map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, device, (off_t)number(1));
+	uint64_t *sum = calloc(pages + 1, sizeof(*sum));
+	int sig;
+
+	if (map == MAP_FAILED || sum == NULL) {
+		fail("mmap");
+		free(sum);
+		return;
+	}
+	sig = write ? fill_pages(map, len, (int)number(3)) : sum_pages(map, pages, sum);
+	if (sig)
+		fprintf(out, "@ SIG%s user", sigabbrev_np(sig));
+	else
+		fputs("@ ok", out);
+	for (size_t p = 0; !sig && p < pages; p++)
+		fprintf(out, " %lx", (unsigned long)sum[p]);
+	fputc('\n', out);
+	munmap(map, len);
+	free(sum);
+}
+
 static void file_access(void)
 {
 	uint8_t buf[PAGE];
@@ -309,6 +359,30 @@ static void smc(void)
 	fputs("@ ok", out);
 	for (int i = 0; i < 18; i++)
 		fprintf(out, " %lx", (unsigned long)call.x[i]);
+	fputc('\n', out);
+}
+
+/* Many calls in one line: the console is slow. */
+static void calls(void)
+{
+	fputs("@ ok", out);
+	for (int i = 1; i < words; i++) {
+		struct kat_smc call = { .interrupt = !strcmp(word[i], "irq") };
+		int n = 0, last = 17;
+
+		for (i += call.interrupt != 0; i < words && word[i][0] != ';'; i++)
+			if (n < 18)
+				call.x[n++] = number(i);
+		if (ioctl(device, KAT_SMC, &call)) {
+			fputs(" failed\n", out);
+			return;
+		}
+		while (last > 0 && call.x[last] == 0)
+			last--;
+		for (n = 0; n <= last; n++)
+			fprintf(out, " %lx", (unsigned long)call.x[n]);
+		fputs(" ;", out);
+	}
 	fputc('\n', out);
 }
 
@@ -526,6 +600,12 @@ static bool command(void)
 
 	if (!strcmp(c, "smc"))
 		smc();
+	else if (!strcmp(c, "calls"))
+		calls();
+	else if (!strcmp(c, "fill"))
+		many_pages(true);
+	else if (!strcmp(c, "sums"))
+		many_pages(false);
 	else if (!strcmp(c, "alloc"))
 		pages(false);
 	else if (!strcmp(c, "free"))

@@ -6,6 +6,7 @@
 #include <linux/arm-smccc.h>
 #include <linux/fs.h>
 #include <linux/io.h>
+#include <linux/irq_work.h>
 #include <linux/kdebug.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
@@ -25,15 +26,28 @@ static DEFINE_MUTEX(exec_lock);
 static struct task_struct *exec_task;
 static bool exec_refused;
 
+static void kat_nothing(struct irq_work *work)
+{
+}
+
+static DEFINE_IRQ_WORK(kat_pending, kat_nothing);
+
 static long kat_smc(void __user *arg)
 {
 	struct kat_smc call;
 	struct arm_smccc_1_2_regs in, out;
+	unsigned long flags = 0;
 
 	if (copy_from_user(&call, arg, sizeof(call)))
 		return -EFAULT;
 	memcpy(&in, call.x, sizeof(in));
+	if (call.interrupt) {
+		local_irq_save(flags);
+		irq_work_queue(&kat_pending);
+	}
 	arm_smccc_1_2_smc(&in, &out);
+	if (call.interrupt)
+		local_irq_restore(flags);
 	memcpy(call.x, &out, sizeof(out));
 	return copy_to_user(arg, &call, sizeof(call)) ? -EFAULT : 0;
 }
@@ -266,6 +280,7 @@ static int __init kat_init(void)
 static void __exit kat_exit(void)
 {
 	misc_deregister(&kat_device);
+	irq_work_sync(&kat_pending);
 	unregister_die_notifier(&kat_die_block);
 }
 

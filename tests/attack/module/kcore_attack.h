@@ -12,6 +12,7 @@
 /* SMC with x0-x17 as given; all results come back. */
 struct kat_smc {
 	__u64 x[18];
+	__u64 interrupt; /* not 0: an interrupt of this CPU is pending all the while */
 };
 
 /* 2^order zeroed, contiguous, aligned pages. They stay allocated until KAT_FREE. */
