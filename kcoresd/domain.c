@@ -228,7 +228,7 @@ static void qemu_is_gone(Domain *d) {
         else if (r == 0 && d->state.status == GUEST_STARTING && !d->guest_ended)
                 ended(d, GUEST_FAILED, "QEMU ended before the realm ran; its log is in /var/log/libvirt/qemu");
         else
-                ended(d, GUEST_EXITED, d->last_words ?: "QEMU ended");
+                ended(d, GUEST_EXITED, d->last_words ?: "QEMU ended without a word: it was killed, or crashed");
 }
 
 /* A realm that could not be made leaves QEMU standing, and libvirt with it: virsh would show a paused domain for ever. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fdt-build.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <libfdt.h>
 
@@ -81,13 +82,22 @@ static void prop_cells(struct builder *b, const char *name, const uint32_t *cell
 /* A "compatible" list is strings with their NULs, one after the other. */
 #define PROP_STRINGS(b, name, literal) STEP(b, fdt_property((b)->fdt, (name), (literal), sizeof(literal)))
 
-/* Is there an option of this name, up to and with its "=", on a kernel's command line? */
+/* Is there an option of this name, up to and with its "=", among the kernel's own on its command line? Words are as
+ * Linux takes them: quotes hold spaces, and what follows "--" is for init. */
 static bool has_option(const char *args, const char *option) {
-        size_t n = strlen(option);
+        for (const char *p = strempty(args); *p;) {
+                const char *word = p;
 
-        for (const char *p = strempty(args); (p = strstr(p, option)); p += n)
-                if (p == strempty(args) || p[-1] == ' ')
+                for (bool quoted = false; *p && (quoted || !isspace((unsigned char) *p)); p++)
+                        quoted ^= *p == '"';
+                if (p - word == 2 && strncmp(word, "--", 2) == 0)
+                        return false;
+                word += *word == '"';
+                if (strncmp(word, option, strlen(option)) == 0)
                         return true;
+                while (isspace((unsigned char) *p))
+                        p++;
+        }
         return false;
 }
 
@@ -109,15 +119,16 @@ static void chosen(struct builder *b, const struct fdt_input *in) {
         _cleanup_free_ char *args = NULL;
         char earlycon[64] = "", swiotlb[32] = "";
 
-        /* Before Linux knows that it is a realm it maps the early console at the address it is told:
+        /* What is added stands in front, where no "--" precedes it.
+         * Before Linux knows that it is a realm it maps the early console at the address it is told:
          * devices answer at their unprotected alias only. */
         if (in->earlycon)
                 snprintf(earlycon, sizeof(earlycon), "earlycon=pl011,mmio32,0x%" PRIx64 " ",
                          VIRT_UART_BASE | l->shared_offset);
         if (!has_option(in->bootargs, "swiotlb="))
-                snprintf(swiotlb, sizeof(swiotlb), "%sswiotlb=%" PRIu64, isempty(in->bootargs) ? "" : " ",
-                         swiotlb_slots(l->ram_size));
-        if (asprintf(&args, "%s%s%s", earlycon, strempty(in->bootargs), swiotlb) < 0) {
+                snprintf(swiotlb, sizeof(swiotlb), "swiotlb=%" PRIu64 "%s", swiotlb_slots(l->ram_size),
+                         isempty(in->bootargs) ? "" : " ");
+        if (asprintf(&args, "%s%s%s", earlycon, swiotlb, strempty(in->bootargs)) < 0) {
                 args = NULL;
                 b->error = -FDT_ERR_NOSPACE;
                 return;

@@ -11,8 +11,8 @@
 struct fdt_input {
         const struct guest_layout *layout;
         unsigned vcpus;
-        const char *bootargs; /* may be NULL; swiotlb= is added, from the memory size, if it is not there */
-        bool earlycon;        /* add earlycon=, at the UART's unprotected alias */
+        const char *bootargs; /* may be NULL; swiotlb= is put before them, from the memory size, if it is not there */
+        bool earlycon;        /* put earlycon= before all, at the UART's unprotected alias */
 };
 
 /* Allocates the blob. -ENOSPC if it would exceed GUEST_DTB_MAX; -E2BIG if the command line is longer than

@@ -80,7 +80,7 @@ static void test_content(void **state _unused_) {
         expect("s", "/cpus/cpu@0", "enable-method", "psci");
         expect("s", "/cpus/cpu@1", "enable-method", "psci");
         expect("x", "/cpus/cpu@1", "reg", "1");
-        expect("s", "/chosen", "bootargs", "root=/dev/vda \"quoted\" ro swiotlb=16384");
+        expect("s", "/chosen", "bootargs", "swiotlb=16384 root=/dev/vda \"quoted\" ro");
         expect("s", "/chosen", "stdout-path", "/pl011@9000000");
         expect("x", "/chosen", "linux,initrd-start", "0 42a00000");
         expect("x", "/chosen", "linux,initrd-end", "0 42d00000");
@@ -145,7 +145,7 @@ static void test_clusters_and_large_memory(void **state _unused_) {
         write_dtb(&(struct fdt_input) { .layout = &l, .vcpus = 18, .earlycon = true, .bootargs = "x" });
         expect("x", "/memory@40000000", "reg", "0 40000000 1 80000000");
         expect("x", "/cpus/cpu@101", "reg", "101");
-        expect("s", "/chosen", "bootargs", "earlycon=pl011,mmio32,0x209000000 x swiotlb=131072");
+        expect("s", "/chosen", "bootargs", "earlycon=pl011,mmio32,0x209000000 swiotlb=131072 x");
 }
 
 /* Without enough of them a guest's first large disk request waits for ever; the tenant's own number stands. */
@@ -154,13 +154,19 @@ static void test_bounce_buffers(void **state _unused_) {
                 uint64_t memory;
                 const char *given, *want;
         } cases[] = {
-                { 64 * MIB, "ro", "ro swiotlb=4096" },
+                { 64 * MIB, "ro", "swiotlb=4096 ro" },
                 { 512 * MIB, NULL, "swiotlb=16384" },
-                { 1 * GIB, "ro", "ro swiotlb=32896" }, /* 32768 is Linux's "not given" */
-                { 64 * GIB, "ro", "ro swiotlb=131072" },
+                { 1 * GIB, "ro", "swiotlb=32896 ro" }, /* 32768 is Linux's "not given" */
+                { 64 * GIB, "ro", "swiotlb=131072 ro" },
                 { 512 * MIB, "swiotlb=77 ro", "swiotlb=77 ro" },
                 { 512 * MIB, "ro swiotlb=77,force", "ro swiotlb=77,force" },
-                { 512 * MIB, "noswiotlb=1", "noswiotlb=1 swiotlb=16384" },
+                { 512 * MIB, "noswiotlb=1", "swiotlb=16384 noswiotlb=1" },
+                { 512 * MIB, "\"swiotlb=77\" ro", "\"swiotlb=77\" ro" },
+                { 512 * MIB, "x=\"a swiotlb=77\"", "swiotlb=16384 x=\"a swiotlb=77\"" },
+                /* What follows -- is not for the kernel. */
+                { 512 * MIB, "ro -- /serve", "swiotlb=16384 ro -- /serve" },
+                { 512 * MIB, "ro -- swiotlb=77", "swiotlb=16384 ro -- swiotlb=77" },
+                { 512 * MIB, "ro --x swiotlb=77 -- y", "ro --x swiotlb=77 -- y" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -180,8 +186,8 @@ static void test_long_command_line(void **state _unused_) {
                 bool early;
                 int want;
         } cases[] = {
-                { GUEST_APPEND_MAX - strlen(" swiotlb=16384"), "", false, 0 },
-                { GUEST_APPEND_MAX - strlen(" swiotlb=16384") + 1, "", false, -E2BIG },
+                { GUEST_APPEND_MAX - strlen("swiotlb=16384 "), "", false, 0 },
+                { GUEST_APPEND_MAX - strlen("swiotlb=16384 ") + 1, "", false, -E2BIG },
                 { GUEST_APPEND_MAX, " swiotlb=1", false, 0 },
                 { GUEST_APPEND_MAX + 1, " swiotlb=1", false, -E2BIG },
                 { GUEST_APPEND_MAX, " swiotlb=1", true, -E2BIG },

@@ -2,6 +2,7 @@
 """Protected domains of stock libvirt on the emulated server: they are defined, started, watched and ended by virsh, under
 libvirt's own cgroups, namespaces and AppArmor profile; and what would start one unprotected does not start it."""
 
+import json
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ import time
 import pytest
 
 from guestlib import Console, kcorectl, kserv, memory_in_use, tiny_image
+from test_disk import IMAGE as DEBIAN, cpio
 
 TIMEOUT = float(os.environ.get("KCORE_GUEST_BOOT_TIMEOUT", "600"))
 
@@ -57,9 +59,23 @@ GUEST = [
 ]
 
 
-def tenant(*arguments):
+# The first program of a guest that does nothing but attest, in the initrd of the encrypted guest.
+SERVE = b"""export PATH=/usr/sbin:/usr/bin
+mkdir -p /dev /proc /sys
+mount -t devtmpfs dev /dev
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+modprobe arm-cca-guest
+mount -t configfs configfs /sys/kernel/config
+while :; do /usr/libexec/kcore-agent serve; sleep 1; done
+"""
+
+
+def tenant(*arguments, code=0):
+    """On the tenant's machine: this one."""
     done = subprocess.run([KCORECTL, "--json", *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    assert done.returncode == 0, (arguments, done.stdout, done.stderr)
+    assert done.returncode == code, (arguments, done.stdout, done.stderr)
+    return done.stdout
 
 
 def virsh(server, arguments, check=True):
@@ -282,3 +298,74 @@ def test_not_the_domains_process(domain):
     virsh(domain, "start web")
     wait_until_it_runs(domain)
     virsh(domain, "destroy web")
+
+
+def test_dump(domain):
+    """There is nothing to be had of its memory. libvirt refuses, or QEMU fails and the domain runs on; the formats that have QEMU
+    itself look at the memory, which is not its own, end it."""
+    server = domain
+    virsh(server, "start web")
+    wait_until_it_runs(server)
+    for options, words in ("", "does not support vGICv3 migration"), ("--memory-only", "failed to save memory: Bad address"):
+        r = virsh(server, f"dump {options} web /srv/web.dump", check=False)
+        assert r.code != 0 and words in r.stderr, r
+        server.run("test ! -e /srv/web.dump")
+        assert state(server) == "running"
+    assert kcorectl(server, "show web")[0]["runtime"]["realm"]["state"] == "active"
+
+    r = virsh(server, "dump --memory-only --format kdump-zlib web /srv/web.dump", check=False)
+    assert r.code != 0, r
+    server.run("test ! -e /srv/web.dump")
+    wait_for(server, lambda: state(server) == "shut off")
+    assert virsh(server, "domstate --reason web").stdout.strip() == "shut off (crashed)"
+    wait_for(server, lambda: "it was killed, or crashed" in server.run("journalctl -n 20 KCORE_GUEST=web").stdout)
+
+
+def rejected(verdict):
+    return [c["claim"] for c in json.loads(verdict)["claims"] if c["verdict"] == "rejected"]
+
+
+def test_attest(server, libvirt, tmp_path):
+    """By the domain's name: on the server, and by its tenant from outside. Another domain beside "web", a whole Linux."""
+    initrd = (DEBIAN / "initrd.img").read_bytes()
+    (tmp_path / "initrd").write_bytes(initrd + bytes(-len(initrd) % 4) + cpio({"serve": SERVE}))
+    tenant("image", "key", "-o", tmp_path / "tenant.pem")
+    tenant("image", "build", "-o", tmp_path / "attested.kci", "--kernel", DEBIAN / "Image", "--initrd", tmp_path / "initrd",
+           "--append", "console=ttyAMA0 rdinit=/usr/bin/sh lsm=capability quiet -- /serve", "--memory", "512M")
+    tenant("image", "sign", tmp_path / "attested.kci", "--key", tmp_path / "tenant.pem")
+    before = memory_in_use(server)
+    server.run("kcorectl platform -o /srv/server.kplat")
+    (tmp_path / "server.kplat").write_bytes(server.get("/srv/server.kplat"))
+    tenant("measure", tmp_path / "attested.kci", "--platform", tmp_path / "server.kplat", "--kcore", server.config.kcore,
+           "-o", tmp_path / "reference")
+    other = json.loads((tmp_path / "reference").read_text())
+    other["realm"]["initialMeasurement"] = "00" * 32
+    (tmp_path / "other").write_text(json.dumps(other))
+    for f in "attested.kci", "reference", "other":
+        server.put(tmp_path / f, f"/srv/{f}")
+    server.run("sed s,web,attested, /srv/ordinary.xml | kcorectl define - --image /srv/attested.kci && virsh start attested",
+               timeout=TIMEOUT)
+    try:
+        nonce = os.urandom(64).hex()
+
+        def token():
+            # 5: there is none to be had now: the realm or its agent does not run yet.
+            r = server.run(f"kcorectl attest attested --nonce {nonce} -o -", check=False, text=False, timeout=600)
+            assert r.code in (0, 5), r
+            (tmp_path / "token").write_bytes(r.stdout)
+            return r.code == 0
+        wait_for(server, token)
+        verify = ("verify", tmp_path / "token", "--agent", "--platform", tmp_path / "server.kplat")
+        tenant(*verify, "--reference", tmp_path / "reference", "--nonce", nonce)
+        verdict = tenant(*verify, "--reference", tmp_path / "reference", "--nonce", os.urandom(64).hex(), code=1)
+        assert rejected(verdict) == ["challenge"]
+        verdict = tenant(*verify, "--reference", tmp_path / "other", "--nonce", nonce, code=1)
+        assert rejected(verdict) == ["initialMeasurement"]
+
+        for reference, want in ("reference", (0, "accepted")), ("other", (1, "rejected")):
+            verdict, code = kcorectl(server, f"attest attested --reference /srv/{reference} --platform /srv/server.kplat", check=False)
+            assert (code, verdict["verdict"]) == want, verdict
+    finally:
+        server.run("virsh destroy attested; virsh undefine attested; kcorectl stop attested; rm -f /srv/attested.kci", check=False,
+                   timeout=300)
+    assert memory_in_use(server) == before
