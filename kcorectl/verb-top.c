@@ -17,8 +17,8 @@ static void print_table(const struct sample *before, const struct sample *now) {
 
         for (size_t i = 0; i < now->n; i++)
                 running += streq(now->guests[i].status, "running");
-        printf("%s%s, %zu guests, %zu running%s\n", color(stdout, ANSI_BOLD), format_time(a, real), now->n, running,
-               color(stdout, ANSI_NORMAL));
+        printf("%s%s, %zu guest%s, %zu running%s\n", color(stdout, ANSI_BOLD), format_time(a, real), now->n,
+               now->n == 1 ? "" : "s", running, color(stdout, ANSI_NORMAL));
         printf("%s%-20s %-9s %6s %9s %6s %9s %9s %9s  %s%s\n", color(stdout, ANSI_BOLD), "NAME", "STATUS", "CPU%", "EXITS/S",
                "VCPUS", "PRIVATE", "SHARED", "TABLES", "TIME", color(stdout, ANSI_NORMAL));
         for (size_t i = 0; i < now->n; i++) {
