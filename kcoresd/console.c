@@ -210,16 +210,23 @@ void console_drain(Console *c) {
         }
 }
 
+static void send_past(const Console *c, int fd) {
+        uint8_t past[CONSOLE_REPLAY];
+        ssize_t n;
+
+        if (c->log_fd < 0)
+                return;
+        n = pread(c->log_fd, past, sizeof(past), c->log_size > sizeof(past) ? (off_t) (c->log_size - sizeof(past)) : 0);
+        if (n > 0)
+                (void) send(fd, past, (size_t) n, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 int console_attach(Console *c) {
         _cleanup_close_ int theirs = -EBADF;
         struct client *k;
-        uint8_t past[CONSOLE_REPLAY];
         int p[2], r;
         size_t slot;
-        ssize_t n;
 
-        if (c->fd < 0)
-                return -ENOTCONN;
         for (slot = 0; slot < CONSOLE_CLIENTS_MAX && c->clients[slot]; slot++)
                 ;
         if (slot == CONSOLE_CLIENTS_MAX)
@@ -242,10 +249,10 @@ int console_attach(Console *c) {
                 return r;
         }
 
-        if (c->log_fd >= 0) {
-                n = pread(c->log_fd, past, sizeof(past), c->log_size > sizeof(past) ? (off_t) (c->log_size - sizeof(past)) : 0);
-                if (n > 0)
-                        (void) send(k->fd, past, (size_t) n, MSG_DONTWAIT | MSG_NOSIGNAL);
+        send_past(c, k->fd);
+        if (c->fd < 0) { /* QEMU has closed it and is about to end */
+                client_free(k);
+                return TAKE_FD(theirs);
         }
         c->clients[slot] = k;
         update_events(c);

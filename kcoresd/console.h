@@ -18,8 +18,8 @@ typedef struct Console Console;
 int console_new(sd_event *event, const char *socket_path, const char *log_path, Console **ret);
 Console *console_free(Console *c);
 
-/* A new attachment: returns the other end of a stream socket, which the caller hands out. -EBUSY if there
- * are too many. */
+/* A new attachment: returns the other end of a stream socket, which the caller hands out; once
+ * QEMU has closed the console it brings the past only and ends. -EBUSY if there are too many. */
 int console_attach(Console *c);
 
 /* Types a few characters on behalf of the daemon. */

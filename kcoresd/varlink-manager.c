@@ -345,8 +345,6 @@ static int method_console(sd_varlink *link, sd_json_variant *parameters, sd_varl
         if (!g->console)
                 return not_running(link, &g->state);
         fd = console_attach(g->console);
-        if (fd == -ENOTCONN)
-                return not_running(link, &g->state);
         if (fd == -EBUSY)
                 return sd_varlink_errorbo(link, ERROR_BUSY, SD_JSON_BUILD_PAIR_STRING("name", p.name));
         if (fd < 0)

@@ -184,6 +184,11 @@ static void qemu(enum fake_behaviour behaviour, int qmp_listen, int console_list
                                                 break;
                                 }
                         booted = true;
+                        if (behaviour == FAKE_HANGS_UP) {
+                                close(console);
+                                close(console_listen);
+                                console = console_listen = -1;
+                        }
                 }
                 if (p[2].revents) {
                         n = read(qmp, buf, sizeof(buf) - 1);

@@ -19,6 +19,7 @@ enum fake_behaviour {
         FAKE_ENDS_AT_ONCE,   /* powers off, and is gone before anybody can connect */
         FAKE_ENDS_EARLY,     /* powers off as soon as QMP is up; QEMU takes a while to end */
         FAKE_FLOODS,         /* boots, writes megabytes to its console */
+        FAKE_HANGS_UP,       /* boots, closes its console, runs on */
 };
 
 struct fake_system {

@@ -248,6 +248,33 @@ static void test_too_many_consoles(void **state _unused_) {
         call_done(&c[0]);
 }
 
+/* QEMU closes the console before it ends: what the guest wrote is there for who comes between. */
+static void test_console_of_a_guest_that_is_ending(void **state _unused_) {
+        struct call c;
+
+        fake.behaviour = FAKE_HANGS_UP;
+        launch_a(&c);
+        expect_success(&c);
+        call_done(&c);
+        for (int i = 0; i < 2; i++) { /* the second surely comes after the end of the console */
+                char buf[256] = {};
+                ssize_t k = -1;
+                size_t n = 0;
+
+                call_name(&c, METHOD_CONSOLE, "a");
+                expect_success(&c);
+                while (k != 0) {
+                        run_until(NULL, 10);
+                        k = recv(c.fds[0], buf + n, sizeof(buf) - 1 - n, MSG_DONTWAIT);
+                        assert_true(k >= 0 || errno == EAGAIN);
+                        n += k > 0 ? (size_t) k : 0;
+                }
+                assert_string_equal(buf, "Booting Linux\r\nlogin: ");
+                call_done(&c);
+        }
+        assert_string_equal(status_of("a"), "running");
+}
+
 /* --- ends --- */
 
 static void test_deaf_guest_is_forced(void **state _unused_) {
@@ -730,7 +757,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
                 T(test_life), T(test_image), T(test_again_and_again), T(test_console), T(test_agent_port), T(test_platform),
-                T(test_console_is_bounded), T(test_console_of_a_sleeper), T(test_too_many_consoles), T(test_deaf_guest_is_forced),
+                T(test_console_is_bounded), T(test_console_of_a_guest_that_is_ending),
+                T(test_console_of_a_sleeper), T(test_too_many_consoles), T(test_deaf_guest_is_forced),
                 T(test_sysrq), T(test_power_key), T(test_force),
                 T(test_ends_by_itself), T(test_ends_early), T(test_ends_before_the_realm),
                 T(test_stopped_while_starting), T(test_killed), T(test_realm_error), T(test_realm_error_of_the_kernel), T(test_bad_page),
