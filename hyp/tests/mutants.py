@@ -297,13 +297,13 @@ def compile_to(directory, name, source, *more):
 
 
 def compile_trusted(directory):
-    """Identity, tokens and cryptography, which the simulator shares with the hardware: name -> object."""
+    """The simulator, and identity, tokens and cryptography, which it shares with the hardware: name -> object."""
     sha2 = SOURCES / "python3.13" / "Modules" / "_hacl"
     nss = SOURCES / "nss" / "nss" / "lib" / "freebl" / "verified"
     include = ["-DHACL_CAN_COMPILE_UINT128=1", f"-I{HYP}/crypto/hacl"]
     include_sha2 = [*include, f"-I{sha2}", f"-I{sha2}/include"]
     include_nss = [*include, f"-I{nss}", f"-I{nss}/karamel/include", f"-I{nss}/karamel/krmllib/dist/minimal"]
-    files = [(f, []) for f in sorted((HYP / "attest").glob("*.c"))]
+    files = [(f, []) for part in ("sim", "attest") for f in sorted((HYP / part).glob("*.c"))]
     files += [(f, include_sha2) for f in (sha2 / "Hacl_Hash_SHA2.c", HYP / "crypto" / "sha2.c")]
     files += [(f, include_nss) for f in sorted((HYP / "crypto").glob("*.c")) if f.name != "sha2.c"]
     files += [(nss / f"Hacl_{name}.c", include_nss) for name in HACL_NSS]
@@ -322,11 +322,11 @@ def noticed(directory, core, common):
     """The tests that fail with these objects of the core."""
     found = []
     program = directory / "program"
-    link(program, [common["fuzz"], common["tenant"], common["sim"], *core], "-lcrypto")
+    link(program, [common["fuzz"], common["tenant"], *core], "-lcrypto")
     if fails([program, *FUZZ]):
         found.append("fuzz")
     for test in TESTS:
-        link(program, [common[test], common["util"], common["tenant"], common["sim"], *core], "-lcmocka", "-lcrypto")
+        link(program, [common[test], common["util"], common["tenant"], *core], "-lcmocka", "-lcrypto")
         if fails([program]):
             found.append(test)
     return found
@@ -343,7 +343,6 @@ def main():
         common["fuzz"] = compile_to(directory, "fuzz", HYP / "tests" / "fuzz.c")
         common["tenant"] = compile_to(directory, "tenant", HYP / "tests" / "tenant.c")
         common["util"] = compile_to(directory, "util", HYP / "tests" / "util.c")
-        common["sim"] = compile_to(directory, "sim", HYP / "sim" / "sim.c")
         if noticed(directory, core.values(), common):
             print("the core itself fails its tests")
             return 1

@@ -3,8 +3,9 @@
  * The simulated machine with a recorder: everything that goes between the core and its machine, in both
  * directions, goes to the file that KCORE_TRACE names. proofs/diff/replay.ml reads it.
  *
- * The core that is linked with this is compiled with the names of trace_names.h (trace_prims.py). Words are
- * of 64 bits, in this machine's order:
+ * The core that is linked with this is compiled with the names of trace_names.h (trace_prims.py), and of the simulated
+ * machine three functions with other names (meson.build), because those of their own name are here. Words are of 64
+ * bits, in this machine's order:
  *
  *   MAGIC n_prims names.. n_entries names..    a name is eight words, padded with 0
  *   RESET    constants, see put_reset()
@@ -23,18 +24,21 @@
  * while this one waits for it. If the model can not know what a primitive does (cryptography, tokens, the log), its PRIM
  * brings the pages that it names, as they are after it; if it hashes, the eight words of the digest.
  */
-#define sim_reset machine_reset
-#define sim_write machine_write
-#define rec_set_sysreg machine_set_sysreg
-#include "../sim/sim.c"
-#undef sim_reset
-#undef sim_write
-#undef rec_set_sysreg
+#include "machine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define MAGIC 0x31656361727463UL
 enum { RESET = 1, POKE, SYSREG, CALL, PRIM, RETURN, WHOLE, END };
 #define WHOLE_EVERY 500 /* calls from one comparison of all memory to the next */
 #define PAGES (SIM_GRANULES + NUM_TABLES)
+
+/* sim_reset(), sim_write() and rec_set_sysreg() of the simulated machine. */
+void machine_reset(void);
+void machine_write(uint64_t pa, uint64_t offset, uint64_t value);
+void machine_set_sysreg(uint64_t rec, uint64_t index, uint64_t value);
 
 static void trace_call(unsigned entry, unsigned n, const uint64_t *args);
 static void trace_return(unsigned n, const uint64_t *results);

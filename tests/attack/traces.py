@@ -198,7 +198,7 @@ NEVER_FAIL = {"RMI_FEATURES", "KCORE_VERSION"}
 STATUS = {0: "SUCCESS", 1: "INPUT", 2: "REALM", 3: "REC", 4: "RTT", 16: "POLICY", 17: "SIGNATURE", 18: "SEAL", 19: "RIM"}
 VERSION_DMA = 1
 GICS = 0xb88 // 8, 0xb90 // 8   # gicv3_misr and gicv3_vmcr in a run page
-SIMULATOR_KEY = b"the sealing key of the simulator"    # private, hyp/sim/sim.c
+SIMULATOR_KEY = b"the sealing key of the simulator"    # private, hyp/sim/crypto.c
 
 
 def status_name(x0):
