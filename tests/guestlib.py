@@ -2,6 +2,8 @@
 """Guests (realms) on the emulated server, by way of kcorectl."""
 
 import json
+import os
+import pathlib
 import re
 import struct
 import subprocess
@@ -9,6 +11,9 @@ import threading
 import time
 
 import kserv
+
+# Debian with an encrypted root, as emu/disk-image makes it.
+DISK_IMAGE = pathlib.Path(os.environ.get("KCORE_DISK_IMAGE") or os.path.join(kserv.cache_dir(), "disk-image"))
 
 
 class GuestError(Exception):
@@ -50,6 +55,22 @@ def tiny_image(*instructions):
     assert len(header) == 64
     code = struct.pack(f"<{len(instructions) + 2}I", *instructions, 0xd503207f, 0x17ffffff)     # wfi; b .-4
     return (header + code).ljust(4096, b"\0")
+
+
+def cpio(files):
+    """An archive in the format of an initramfs: name -> content. Scripts can be executed."""
+    out = b""
+    for name, mode, data in [*((n, 0o100500 if d.startswith(b"#!") else 0o100400, d) for n, d in files.items()), ("TRAILER!!!", 0, b"")]:
+        name = name.encode() + b"\0"
+        fields = [0, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name), 0]
+        out += (b"070701" + b"".join(b"%08X" % f for f in fields) + name).ljust(-(-(110 + len(name)) // 4) * 4, b"\0")
+        out += data.ljust(-(-len(data) // 4) * 4, b"\0")
+    return out
+
+
+def append_archive(initrd, archive):
+    """An initrd and an archive behind it, which has to begin at a multiple of 4."""
+    return initrd + bytes(-len(initrd) % 4) + archive
 
 
 class Console:
@@ -123,5 +144,5 @@ def launch(server, name, arguments, timeout=300):
     return json.loads(r.stdout) if r.stdout.strip() else None
 
 
-__all__ = ["Console", "GuestError", "kcorectl", "kserv", "launch", "memory_in_use", "read_identity",
+__all__ = ["Console", "DISK_IMAGE", "GuestError", "append_archive", "cpio", "kcorectl", "kserv", "launch", "memory_in_use", "read_identity",
            "tiny_image"]

@@ -16,8 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 import attestlib
 import brokerlib
 import rom
-from guestlib import Console, GuestError, kcorectl, kserv, launch
-from test_disk import IMAGE, cpio
+from guestlib import DISK_IMAGE as IMAGE, Console, GuestError, append_archive, cpio, kcorectl, kserv, launch
 
 GUEST_BOOT_TIMEOUT = float(os.environ.get("KCORE_GUEST_BOOT_TIMEOUT", "600"))
 KCORECTL = os.path.join(kserv.cache_dir(), "build/native/kcorectl/kcorectl")
@@ -90,7 +89,7 @@ def measured(archive, append):
     """The measurement of a guest that start() starts, as its tenant computes it."""
     initrd = (IMAGE / "initrd.img").read_bytes()
     with tempfile.NamedTemporaryFile() as f:
-        f.write(initrd.ljust(-(-len(initrd) // 4) * 4, b"\0") + archive)
+        f.write(append_archive(initrd, archive))
         f.flush()
         done = subprocess.run(
             [KCORECTL, "--json", "measure", "--kernel", IMAGE / "Image", "--initrd", f.name, "--memory", "512M", "--vcpus", "2",

@@ -6,7 +6,6 @@ minutes."""
 import hashlib
 import json
 import os
-import pathlib
 import re
 import struct
 import subprocess
@@ -16,29 +15,12 @@ import time
 import pytest
 
 import kserv
+from guestlib import DISK_IMAGE as IMAGE, append_archive, cpio
 
-IMAGE = pathlib.Path(os.environ.get("KCORE_DISK_IMAGE") or os.path.join(kserv.cache_dir(), "disk-image"))
 HEADER = 32 << 10   # bytes of a LUKS2 header: two copies of 16 KiB
 BOOT_TIMEOUT = float(os.environ.get("KCORE_GUEST_BOOT_TIMEOUT", "600"))
 
 pytestmark = pytest.mark.timeout(1800)
-
-
-def cpio(files):
-    """An archive in the format of an initramfs."""
-    out = b""
-
-    def add(name, mode, data=b""):
-        nonlocal out
-        name = name.encode() + b"\0"
-        fields = [0, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name), 0]
-        out += (b"070701" + b"".join(b"%08X" % f for f in fields) + name).ljust(-(-(110 + len(name)) // 4) * 4, b"\0")
-        out += data.ljust(-(-len(data) // 4) * 4, b"\0")
-
-    for name, data in files.items():
-        add(name, 0o100400, data)
-    add("TRAILER!!!", 0)
-    return out
 
 
 class Machine:
@@ -46,8 +28,7 @@ class Machine:
 
     def __init__(self, directory, files, append="", disk=IMAGE / "root.ext4"):
         initrd = (IMAGE / "initrd.img").read_bytes()
-        # An archive begins at a multiple of 4.
-        (directory / "initrd.img").write_bytes(initrd + bytes(-len(initrd) % 4) + cpio(files))
+        (directory / "initrd.img").write_bytes(append_archive(initrd, cpio(files)))
         self.text, self.position = "", 0
         self.process = subprocess.Popen(
             ["qemu-system-aarch64", "-M", "virt,gic-version=3", "-cpu", "neoverse-n1", "-smp", "2", "-m", "512", "-nodefaults",

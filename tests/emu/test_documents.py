@@ -13,9 +13,8 @@ import cbor2
 import pytest
 
 import rom
-from guestlib import Console, kserv, memory_in_use, tiny_image
+from guestlib import DISK_IMAGE as IMAGE, Console, append_archive, cpio, kserv, memory_in_use, tiny_image
 from test_broker import server as disk_server  # noqa: F401  (with the encrypted image's disk)
-from test_disk import IMAGE, cpio
 
 DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
 TOOLS = os.path.join(kserv.cache_dir(), "build/native/kcorectl")
@@ -61,7 +60,8 @@ def test_tenant(disk_server, tmp_path):  # noqa: F811
     server = disk_server
     initrd = (IMAGE / "initrd.img").read_bytes()
     (tmp_path / "vmlinuz").symlink_to(IMAGE / "Image")
-    (tmp_path / "initrd.img").write_bytes(initrd + bytes(-len(initrd) % 4) + cpio({"etc/kcore/disk.key": (IMAGE / "disk.key").read_bytes()}))
+    (tmp_path / "initrd.img").write_bytes(
+        append_archive(initrd, cpio({"etc/kcore/disk.key": (IMAGE / "disk.key").read_bytes()})))
     (tmp_path / "cmdline").write_text((IMAGE / "cmdline").read_text().strip())
     (tmp_path / "kcore.bin").symlink_to(server.config.kcore)
     tenant = Tenant(tmp_path, ROOT=root_of(server))

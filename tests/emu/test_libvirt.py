@@ -10,8 +10,7 @@ import time
 
 import pytest
 
-from guestlib import Console, kcorectl, kserv, memory_in_use, tiny_image
-from test_disk import IMAGE as DEBIAN, cpio
+from guestlib import DISK_IMAGE, Console, append_archive, cpio, kcorectl, kserv, memory_in_use, tiny_image
 
 TIMEOUT = float(os.environ.get("KCORE_GUEST_BOOT_TIMEOUT", "600"))
 
@@ -327,10 +326,10 @@ def rejected(verdict):
 
 def test_attest(server, libvirt, tmp_path):
     """By the domain's name: on the server, and by its tenant from outside. Another domain beside "web", a whole Linux."""
-    initrd = (DEBIAN / "initrd.img").read_bytes()
-    (tmp_path / "initrd").write_bytes(initrd + bytes(-len(initrd) % 4) + cpio({"serve": SERVE}))
+    initrd = (DISK_IMAGE / "initrd.img").read_bytes()
+    (tmp_path / "initrd").write_bytes(append_archive(initrd, cpio({"serve": SERVE})))
     tenant("image", "key", "-o", tmp_path / "tenant.pem")
-    tenant("image", "build", "-o", tmp_path / "attested.kci", "--kernel", DEBIAN / "Image", "--initrd", tmp_path / "initrd",
+    tenant("image", "build", "-o", tmp_path / "attested.kci", "--kernel", DISK_IMAGE / "Image", "--initrd", tmp_path / "initrd",
            "--append", "console=ttyAMA0 rdinit=/usr/bin/sh lsm=capability quiet -- /serve", "--memory", "512M")
     tenant("image", "sign", tmp_path / "attested.kci", "--key", tmp_path / "tenant.pem")
     before = memory_in_use(server)

@@ -12,12 +12,11 @@ import time
 import pytest
 
 import kserv
-from guestlib import kcorectl, launch, tiny_image
+from guestlib import DISK_IMAGE, append_archive, cpio, kcorectl, launch, tiny_image
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 CACHE = kserv.cache_dir()
 DISK = os.path.join(CACHE, "uefi-image", "disk.img")
-GUEST_IMAGE = os.path.join(CACHE, "disk-image")
 KCORECTL = os.path.join(CACHE, "build/native/kcorectl/kcorectl")
 # On the server all but what belongs inside of a realm.
 DEBS = [d for d in sorted(glob.glob(os.path.join(CACHE, "packages", "*.deb")))
@@ -255,27 +254,15 @@ def test_unit_is_confined(machine, unit):
     machine.run(f"systemd-analyze security --no-pager --threshold=20 {unit}.service", timeout=300)
 
 
-def archive(*files):
-    """Files (name, mode, content) in the format of an initramfs, to follow an initrd."""
-    out = b""
-    for name, mode, data in (*files, ("TRAILER!!!", 0, b"")):
-        name = name.encode() + b"\0"
-        fields = [0, 0o100000 | mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name), 0]
-        out += (b"070701" + b"".join(b"%08X" % f for f in fields) + name).ljust(-(-(110 + len(name)) // 4) * 4, b"\0")
-        out += data.ljust(-(-len(data) // 4) * 4, b"\0")
-    return out
-
-
 class Tenant:
     """Another machine: this one. Its image is a stock Debian kernel and initrd, and the agent."""
 
     def __init__(self, work):
         self.work = work
-        with open(os.path.join(GUEST_IMAGE, "initrd.img"), "rb") as f:
-            initrd = f.read()
-        (work / "initrd.img").write_bytes(initrd.ljust(-(-len(initrd) // 4) * 4, b"\0") + archive(("init", 0o755, GUEST_INIT)))
+        initrd = (DISK_IMAGE / "initrd.img").read_bytes()
+        (work / "initrd.img").write_bytes(append_archive(initrd, cpio({"init": GUEST_INIT})))
         self.run("image", "key", "-o", work / "tenant.pem")
-        self.run("image", "build", "-o", work / "web.kci", "--kernel", os.path.join(GUEST_IMAGE, "Image"), "--initrd",
+        self.run("image", "build", "-o", work / "web.kci", "--kernel", DISK_IMAGE / "Image", "--initrd",
                  work / "initrd.img", "--append", "console=ttyAMA0 lsm=capability panic=1", "--memory", "256M", "--vcpus", 1)
         self.run("image", "sign", work / "web.kci", "--key", work / "tenant.pem")
         self.run("measure", work / "web.kci", "-o", work / "web.json")
