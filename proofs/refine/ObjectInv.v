@@ -184,8 +184,6 @@ Proof.
   intros L. apply lively_put; [|exact L]. apply (land_range 64), nth_word_u64.
   by destruct (i_scratch _ (l_inv _ _ L)) as ([_ ?] & _).
 Qed.
-Lemma lively_realm_measured rd s : lively rd s -> lively rd (realm_measured rd s).
-Proof. intros L. unfold realm_measured. apply lively_stored; [lia|]. apply lively_hashed. do 7 apply lively_param. by apply lively_cleared. Qed.
 Lemma lively_rec_measured rd s : lively rd s -> lively rd (rec_measured rd s).
 Proof.
   intros L. unfold rec_measured. apply lively_ended, lively_digest_put, lively_begun; [by vm_compute|]. apply lively_hashed.

@@ -244,7 +244,7 @@ Section call.
     destruct (sound_waits rec s S) as (W1 & W2 & _). destruct (rec_page rec s S) as [Pl Pu].
     assert (Q : is_page (splice 102 new (page (mem s) rec))) by (apply splice_length; rewrite ?Hn; done).
     assert (W : forall i, 0 <= i < 102 -> nth_word (splice 102 new (page (mem s) rec)) i = nth_word (page (mem s) rec) i)
-      by (intros; apply splice_word; rewrite ?Hn; try done; lia).
+      by (intros; apply nth_splice; rewrite ?Hn; try done; lia).
     apply sound_page; [exact S|do 2 (apply RunFacts.set_nth_words; [|by vm_compute]); split; [exact Q|by apply splice_u64]|..].
     - intros i Hi. reads. apply W. lia.
     - unfold asks in *. reads. rewrite !W by lia. exact W1.

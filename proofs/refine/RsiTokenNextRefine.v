@@ -33,13 +33,6 @@ Qed.
 
 (* ---- Signing leaves the invariant ---- *)
 
-Lemma nth_splice a new l i : is_page l -> 0 <= a -> a + Z.of_nat (length new) <= 512 -> 0 <= i ->
-  i < a \/ a + Z.of_nat (length new) <= i -> nth_word (splice a new l) i = nth_word l i.
-Proof.
-  unfold is_page. intros Hl Ha Hn Hi H. unfold nth_word, splice. rewrite !nth_lookup. f_equal. destruct H.
-  - rewrite lookup_app_l by (rewrite length_take; lia). by rewrite lookup_take by lia.
-  - rewrite !lookup_app_r; rewrite !length_take; try lia. rewrite lookup_drop. f_equal. lia.
-Qed.
 Lemma splice_words a new l : page_words l -> 0 <= a -> a + Z.of_nat (length new) <= 512 -> Forall u64 new ->
   page_words (splice a new l).
 Proof.

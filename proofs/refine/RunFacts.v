@@ -263,6 +263,13 @@ Proof.
   - apply (i_loaded _ I).
 Qed.
 
+Lemma nth_splice a new l i : is_page l -> 0 <= a -> a + Z.of_nat (length new) <= 512 -> 0 <= i ->
+  i < a \/ a + Z.of_nat (length new) <= i -> nth_word (splice a new l) i = nth_word l i.
+Proof.
+  unfold is_page. intros Hl Ha Hn Hi H. unfold nth_word, splice. rewrite !nth_lookup. f_equal. destruct H.
+  - rewrite lookup_app_l by (rewrite length_take; lia). by rewrite lookup_take by lia.
+  - rewrite !lookup_app_r; rewrite !length_take; try lia. rewrite lookup_drop. f_equal. lia.
+Qed.
 Lemma set_nth_words l i v : page_words l -> u64 v -> page_words (set_nth l i v).
 Proof. intros [Hl Hu] Hv. split; [by apply set_nth_page|]. by apply Forall_insert. Qed.
 Lemma page_is_words s pa : inv s -> page_words (page (mem s) pa).

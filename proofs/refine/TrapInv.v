@@ -188,13 +188,6 @@ Lemma splice_length a new l : is_page l -> 0 <= a -> a + Z.of_nat (length new) <
 Proof. unfold is_page, splice. intros. rewrite !length_app, length_take, length_drop. lia. Qed.
 Lemma splice_u64 a new l : Forall u64 new -> Forall u64 l -> Forall u64 (splice a new l).
 Proof. intros. unfold splice. apply Forall_app. split; [by apply Forall_take|]. apply Forall_app. split; [done|by apply Forall_drop]. Qed.
-Lemma splice_word a new l i : is_page l -> 0 <= a -> a + Z.of_nat (length new) <= 512 -> 0 <= i ->
-  i < a \/ a + Z.of_nat (length new) <= i -> nth_word (splice a new l) i = nth_word l i.
-Proof.
-  unfold is_page. intros Hl Ha Hn Hi H. unfold nth_word, splice. rewrite !nth_lookup. f_equal. destruct H.
-  - rewrite lookup_app_l by (rewrite length_take; lia). by rewrite lookup_take by lia.
-  - rewrite !lookup_app_r; rewrite !length_take; try lia. rewrite lookup_drop. f_equal. lia.
-Qed.
 Lemma nth_words_eq l k : length l = length k -> (forall i, 0 <= i < Z.of_nat (length l) -> nth_word l i = nth_word k i) -> l = k.
 Proof.
   intros Hn H. apply list_eq_same_length with (n := length l); [done..|]. intros i x y Hi Hx Hy.
@@ -225,7 +218,7 @@ Proof.
   assert (P : page_words l).
   { split; [apply splice_length; rewrite ?L2; done|]. apply splice_u64; [by apply Forall_take|]. apply splice_u64; [by apply Forall_drop|done]. }
   assert (W : forall i, 0 <= i < 60 \/ 100 <= i < 231 -> nth_word l i = nth_word (page (mem s) rec) i).
-  { intros i Hi. subst l. rewrite splice_word; [rewrite splice_word; [done|..]|..]; rewrite ?L1, ?L2; cbn [rec_off]; try done; lia. }
+  { intros i Hi. subst l. rewrite nth_splice; [rewrite nth_splice; [done|..]|..]; rewrite ?L1, ?L2; cbn [rec_off]; try done; lia. }
   pose proof (i_rec _ I _ _ Hx Hs) as C.
   assert (E : forall f, rec_off f < 60 \/ 100 <= rec_off f < 231 -> rec_of (put_page rec l s) f rec = rec_of s f rec).
   { intros f Hf. unfold rec_of, rec_get, rec_word. rewrite Z.add_0_r. unfold word.
