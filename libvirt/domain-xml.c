@@ -3,27 +3,20 @@
 
 #include <inttypes.h>
 #include <libxml/parser.h>
-#include <libxml/tree.h>
 
 #include "../libkcore/guest-config.h"
 #include "../libkcore/layout.h"
+#include "domain-pci.h"
 #include "refuse.h"
+#include "xml-util.h"
 
 /* What QEMU needs beside what the realm may lock: its own heap, caches, device queues. */
 #define QEMU_OVERHEAD (256 * MIB)
-
-#define XML(s) ((const xmlChar *) (s))
 
 static void doc_freep(xmlDocPtr *d) {
         xmlFreeDoc(*d);
 }
 #define _cleanup_doc_ _cleanup_(doc_freep)
-
-static void xml_freep(xmlChar **s) {
-        if (*s)
-                xmlFree(*s);
-}
-#define _cleanup_xml_ _cleanup_(xml_freep)
 
 void domain_xml_done(struct domain_xml *d) {
         free(d->name);
@@ -52,17 +45,6 @@ static int read_document(const char *text, size_t size, xmlDocPtr *ret, xmlNodeP
         *ret = TAKE_PTR(doc);
         *ret_root = root;
         return 0;
-}
-
-static bool is_element(xmlNodePtr n, const char *name) {
-        return n->type == XML_ELEMENT_NODE && !n->ns && xmlStrEqual(n->name, XML(name));
-}
-
-/* The next element of that name among n and its siblings. */
-static xmlNodePtr next_named(xmlNodePtr n, const char *name) {
-        while (n && !is_element(n, name))
-                n = n->next;
-        return n;
 }
 
 /* At most one may be there: libvirt would take the first, somebody else another. */
@@ -198,39 +180,23 @@ int domain_xml_check(const struct domain_xml *d, char **ret_error) {
 
 /* --- changing --- */
 
-/* The child of that name, made if it is not there. */
-static xmlNodePtr need(xmlNodePtr parent, const char *name) {
-        xmlNodePtr n;
-
-        if (!parent)
-                return NULL;
-        n = next_named(parent->children, name);
-        return n ?: xmlNewChild(parent, NULL, XML(name), NULL);
-}
-
 static void set_text(xmlNodePtr n, const char *text) {
         if (n)
                 xmlNodeSetContent(n, XML(text));
 }
 
-static void set_attribute(xmlNodePtr n, const char *name, const char *value) {
-        if (n)
-                xmlSetProp(n, XML(name), XML(value));
-}
-
-static void drop(xmlNodePtr parent, const char *name) {
-        xmlNodePtr n;
-
-        while (parent && (n = next_named(parent->children, name))) {
-                xmlUnlinkNode(n);
-                xmlFreeNode(n);
-        }
-}
-
-/* An element with nothing in it. */
+/* One element with nothing in it, where the first was. */
 static xmlNodePtr need_empty(xmlNodePtr parent, const char *name) {
-        drop(parent, name);
-        return need(parent, name);
+        xmlNodePtr n = need(parent, name), other;
+
+        while (n && (other = next_named(n->next, name))) {
+                xmlUnlinkNode(other);
+                xmlFreeNode(other);
+        }
+        while (n && n->properties)
+                xmlRemoveProp(n->properties);
+        set_text(n, "");
+        return n;
 }
 
 static void set_size(xmlNodePtr n, uint64_t bytes) {
@@ -327,6 +293,9 @@ static int convert(xmlNodePtr root, const char *image, uint64_t memory, uint32_t
         set_text(need(root, "on_reboot"), "destroy"); /* a realm can not be reset */
         devices = need(root, "devices");
         set_text(need(devices, "emulator"), DOMAIN_EMULATOR);
+        r = devices ? domain_pci_place(devices, ret_error) : -ENOMEM;
+        if (r < 0)
+                return r;
         balloon = need_empty(devices, "memballoon"); /* it would take pages that are not the host's */
         set_attribute(balloon, "model", "none");
         return balloon ? 0 : -ENOMEM;

@@ -194,6 +194,18 @@ static int rewrite_object(struct rewrite *w, const char *value) {
         return r < 0 ? r : strv_extend(&w->argv, text);
 }
 
+/* Devices stay as they are. What libvirt puts them behind can not be: QEMU would say of it only that there is no MSI-X. */
+static int rewrite_device(struct rewrite *w, const char *value) {
+        static const char *const keys[] = { "", "{\"driver\":\"" };
+        static const char *const ports[] = { "pcie-root-port", "pcie-pci-bridge", "pcie-expander-bus", "x3130-upstream" };
+
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                for (size_t k = 0; strncmp(value, keys[i], strlen(keys[i])) == 0 && k < ELEMENTSOF(ports); k++)
+                        if (strncmp(value + strlen(keys[i]), ports[k], strlen(ports[k])) == 0)
+                                return refuse(w->error, "a realm has no PCIe ports (%s): give each device an <address type='pci' bus='0' slot='1' to '28'/>, or let kcorectl define do it", ports[k]);
+        return strv_extend(&w->argv, value);
+}
+
 static const struct {
         const char *option, *alias;
         int (*rewrite)(struct rewrite *w, const char *value);
@@ -204,12 +216,13 @@ static const struct {
         { "m",       NULL,         rewrite_memory,  offsetof(struct rewrite, memory) },
         { "smp",     NULL,         rewrite_smp,     offsetof(struct rewrite, smp) },
         { "object",  NULL,         rewrite_object,  0 },
+        { "device",  NULL,         rewrite_device,  0 },
 };
 
 /* The descriptor of the launch; devices as a realm must have them, those plugged in later, too; the port of the guest's
  * agent, a keyboard for the power key, and kcoresd's monitor. Their slots are above those that libvirt gives out first. */
 static int append(struct rewrite *w) {
-        /* Those that are also legacy devices unless told otherwise; behind a PCIe port none is. */
+        /* Those that are also legacy devices unless told otherwise. */
         static const char *const transitional[] = {
                 "virtio-blk-pci", "virtio-net-pci", "virtio-scsi-pci", "virtio-serial-pci", "virtio-rng-pci",
         };

@@ -158,6 +158,120 @@ static void test_convert(void **state _unused_) {
         assert_string_equal(again, text);
 }
 
+#define WITH_DEVICES(devices) "<domain type='kvm'><name>web</name><devices>" devices "</devices></domain>"
+#define AT(bus, slot) "<address type='pci' domain='0x0000' bus='" bus "' slot='" slot "' function='0x0'/>"
+#define PLACED(slot) "<address type=\"pci\" domain=\"0x0000\" bus=\"0x00\" slot=\"" slot "\" function=\"0x0\"/>"
+
+/* What is between the first `from` and the next `to`. */
+static char *part_of(const char *text, const char *from, const char *to) {
+        const char *start = strstr(text, from), *end = start ? strstr(start, to) : NULL;
+        char *part;
+
+        if (!end)
+                fail_msg("no %s with %s in %s", from, to, text);
+        part = strndup(start, (size_t) (end - start));
+        assert_non_null(part);
+        return part;
+}
+
+static char *converted(const char *text) {
+        _cleanup_free_ char *error = NULL, *again = NULL;
+        char *once = NULL;
+
+        if (domain_xml_convert(text, strlen(text), "/a", GIB, 1, &once, NULL, &error) < 0)
+                fail_msg("%s", error);
+        assert_int_equal(domain_xml_convert(once, strlen(once), "/a", GIB, 1, &again, NULL, &error), 0);
+        assert_string_equal(once, again);
+        return once;
+}
+
+/* What virt-install writes, and what virsh shows of it: devices behind ports. */
+static void test_devices_are_on_bus_0(void **state _unused_) {
+        static const struct {
+                const char *device, *end, *there;
+        } cases[] = {
+                { "<disk", "</disk>", PLACED("0x01") },
+                { "<interface", "</interface>", PLACED("0x02") },
+                { "<controller type=\"usb\"", "</controller>", PLACED("0x03") },
+                { "<rng", "</rng>", PLACED("0x05") },                  /* 4 is taken */
+                { "<video", "</video>", PLACED("0x04") },              /* as it was */
+                { "<controller type=\"virtio-serial\"", "</controller>", PLACED("0x06") },
+                { "<channel", "</channel>", "port=\"1\"" },
+        };
+        _cleanup_free_ char *text = converted(WITH_DEVICES(
+                "<disk type='file'><source file='/d'/><target dev='vda' bus='virtio'/>" AT("0x03", "0x00") "</disk>"
+                "<interface type='network'><model type='virtio'/></interface>"
+                "<controller type='usb' model='qemu-xhci'>" AT("0x01", "0x00") "</controller>"
+                "<controller type='pci' index='0' model='pcie-root'/>"
+                "<controller type='pci' index='1' model='pcie-root-port'>"
+                "<address type='pci' domain='0x0000' bus='0x00' slot='0x01' function='0x0' multifunction='on'/></controller>"
+                "<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>"
+                "<video><model type='virtio'/>" AT("0x00", "0x04") "</video>"
+                "<channel type='unix'><target type='virtio' name='a'/><address type='virtio-serial' controller='0' bus='0' port='1'/></channel>"));
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_free_ char *part = part_of(text, cases[i].device, cases[i].end);
+
+                if (!strstr(part, cases[i].there))
+                        fail_msg("no %s in %s", cases[i].there, part);
+        }
+        assert_null(strstr(text, "pcie-root"));
+        assert_null(strstr(text, "bus=\"0x03\""));
+}
+
+static void test_what_libvirt_would_add(void **state _unused_) {
+        _cleanup_free_ char *none = converted(WITH_DEVICES("")), *some = converted(WITH_DEVICES(
+                "<disk><target dev='sda' bus='scsi'/><address type='drive' controller='0'/></disk><input type='tablet' bus='usb'/>"
+                "<console type='pty'><target type='virtio'/></console>"));
+        _cleanup_free_ char *disk = part_of(some, "<disk", "</disk>"), *scsi = part_of(some, "<controller type=\"scsi\" index=\"0\" model=\"virtio-scsi\"", "</controller>"),
+                            *usb = part_of(some, "<controller type=\"usb\" index=\"0\" model=\"qemu-xhci\"", "</controller>"),
+                            *serial = part_of(some, "<controller type=\"virtio-serial\"", "</controller>");
+
+        assert_non_null(strstr(none, "<controller type=\"usb\" index=\"0\" model=\"none\"/>"));
+        assert_null(strstr(none, "address"));
+        assert_non_null(strstr(disk, "type=\"drive\""));
+        assert_non_null(strstr(serial, PLACED("0x01")));
+        assert_non_null(strstr(scsi, PLACED("0x02")));
+        assert_non_null(strstr(usb, PLACED("0x03")));
+}
+
+/* Two at one place, one where kcore-qemu has its own, one that is no address, one that libvirt does not put on PCI. */
+static void test_bad_addresses(void **state _unused_) {
+        _cleanup_free_ char *text = converted(WITH_DEVICES(
+                "<rng>" AT("0", "2") "</rng><vsock>" AT("0", "2") "</vsock><crypto>" AT("0", "0x1e") "</crypto>"
+                "<sound model='ich9'>" AT("0", "-1") "</sound><sound model='usb'/><shmem>" AT("0", "x") AT("0", "9") "</shmem>"));
+        _cleanup_free_ char *rng = part_of(text, "<rng", "</rng>"), *vsock = part_of(text, "<vsock", "</vsock>"), *crypto = part_of(text, "<crypto", "</crypto>"),
+                            *sound = part_of(text, "<sound", "</sound>"), *shmem = part_of(text, "<shmem", "</shmem>");
+
+        assert_non_null(strstr(rng, "slot=\"2\""));
+        assert_non_null(strstr(vsock, PLACED("0x01")));
+        assert_non_null(strstr(crypto, PLACED("0x03")));
+        assert_non_null(strstr(sound, PLACED("0x04")));
+        assert_non_null(strstr(shmem, PLACED("0x05")));
+        assert_non_null(strstr(text, "<sound model=\"usb\"/>"));
+}
+
+static void test_too_many_devices(void **state _unused_) {
+        for (unsigned n = 28; n <= 29; n++) {
+                _cleanup_free_ char *text = strdup("<domain type='kvm'><name>a</name><devices>"), *out = NULL, *error = NULL;
+                int r;
+
+                for (unsigned i = 0; text && i < n; i++) {
+                        char *longer = NULL;
+
+                        assert_true(asprintf(&longer, "%s<rng/>", text) > 0);
+                        free(text);
+                        text = longer;
+                }
+                assert_true(asprintf(&out, "%s</devices></domain>", text) > 0);
+                free(text);
+                text = TAKE_PTR(out);
+                r = domain_xml_convert(text, strlen(text), "/a", GIB, 1, &out, NULL, &error);
+                assert_int_equal(r, n == 28 ? 0 : -EINVAL);
+                assert_true(n == 28 || strstr(error, "28 PCI devices"));
+        }
+}
+
 static void test_convert_refuses(void **state _unused_) {
         static const char *const texts[] = {
                 "<domain type='qemu'><name>a</name></domain>",
@@ -184,6 +298,10 @@ int main(void) {
                 cmocka_unit_test(test_bad),
                 cmocka_unit_test(test_units),
                 cmocka_unit_test(test_convert),
+                cmocka_unit_test(test_devices_are_on_bus_0),
+                cmocka_unit_test(test_what_libvirt_would_add),
+                cmocka_unit_test(test_bad_addresses),
+                cmocka_unit_test(test_too_many_devices),
                 cmocka_unit_test(test_convert_refuses),
         };
 

@@ -16,7 +16,7 @@ static const char *const good[] = {
         "-smp", "2,sockets=2,cores=1,threads=1", "-uuid", UUID, "-display", "none", "-no-user-config", "-nodefaults",
         "-chardev", "socket,id=charmonitor,fd=27,server=on,wait=off", "-mon", "chardev=charmonitor,id=monitor,mode=control",
         "-rtc", "base=utc", "-no-shutdown", "-boot", "strict=on",
-        "-device", "{\"driver\":\"virtio-blk-pci\",\"bus\":\"pci.1\",\"addr\":\"0x0\",\"drive\":\"libvirt-1-format\",\"id\":\"virtio-disk0\"}",
+        "-device", "{\"driver\":\"virtio-blk-pci\",\"bus\":\"pcie.0\",\"addr\":\"0x1\",\"drive\":\"libvirt-1-format\",\"id\":\"virtio-disk0\"}",
         "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny", "-msg", "timestamp=on", NULL,
 };
 
@@ -108,6 +108,8 @@ static void test_refusals(void **state _unused_) {
         expect_refused(with("-bios", "x"), "<loader>");
         expect_refused(with("-dtb", "x"), "device tree");
         expect_refused(with("-numa", "node"), "NUMA");
+        expect_refused(with("-device", "{\"driver\":\"pcie-root-port\",\"port\":8,\"id\":\"pci.1\",\"bus\":\"pcie.0\"}"), "kcorectl define");
+        expect_refused(with("-device", "pcie-pci-bridge,id=pci.2"), "kcorectl define");
         expect_refused(changed("2,sockets=2,cores=1,threads=1", "3"), "2 vCPUs");
         expect_refused(changed("2,sockets=2,cores=1,threads=1", "2,maxcpus=4"), "current");
         expect_refused(changed("2,sockets=2,cores=1,threads=1", ""), "2 vCPUs");

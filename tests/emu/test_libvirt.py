@@ -58,7 +58,17 @@ GUEST = [
 ]
 
 
-# The first program of a guest that does nothing but attest, in the initrd of the encrypted guest.
+# What a whole Linux has beside. Without addresses: libvirt would put them behind PCIe ports.
+DEVICES = """    <disk type='file' device='disk'>
+      <driver name='qemu' type='raw'/><source file='/srv/attested.raw'/><target dev='vda' bus='virtio'/>
+    </disk>
+    <interface type='user'><model type='virtio'/></interface>
+    <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
+    <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
+"""
+
+# The first program of a guest that uses its disk and its network once, and attests: in the initrd of the encrypted guest.
+# It copies the first sector of the disk behind itself, and then writes the address of the card by which the host answers.
 SERVE = b"""export PATH=/usr/sbin:/usr/bin
 mkdir -p /dev /proc /sys
 mount -t devtmpfs dev /dev
@@ -66,6 +76,12 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 modprobe arm-cca-guest
 mount -t configfs configfs /sys/kernel/config
+modprobe -a virtio_blk virtio_net
+dd if=/dev/vda of=/dev/vda bs=512 count=1 seek=1
+ip address add 10.0.2.15/24 dev eth0
+ip link set eth0 up
+ping -c 3 10.0.2.2 && dd if=/sys/class/net/eth0/address of=/dev/vda bs=512 seek=2 conv=sync
+sync
 while :; do /usr/libexec/kcore-agent serve; sleep 1; done
 """
 
@@ -342,8 +358,10 @@ def test_attest(server, libvirt, tmp_path):
     (tmp_path / "other").write_text(json.dumps(other))
     for f in "attested.kci", "reference", "other":
         server.put(tmp_path / f, f"/srv/{f}")
-    server.run("sed s,web,attested, /srv/ordinary.xml | kcorectl define - --image /srv/attested.kci && virsh start attested",
-               timeout=TIMEOUT)
+    sector = os.urandom(512)
+    server.run("cat >/srv/attested.raw && truncate -s 1M /srv/attested.raw", input=sector)
+    ordinary = ORDINARY.replace("<name>web", "<name>attested").replace("    <controller type='usb' model='none'/>\n", DEVICES)
+    server.run("kcorectl define - --image /srv/attested.kci && virsh start attested", input=ordinary, timeout=TIMEOUT)
     try:
         nonce = os.urandom(64).hex()
 
@@ -364,7 +382,12 @@ def test_attest(server, libvirt, tmp_path):
         for reference, want in ("reference", (0, "accepted")), ("other", (1, "rejected")):
             verdict, code = kcorectl(server, f"attest attested --reference /srv/{reference} --platform /srv/server.kplat", check=False)
             assert (code, verdict["verdict"]) == want, verdict
+
+        disk = server.get("/srv/attested.raw")
+        assert disk[:512] == disk[512:1024] == sector
+        address = re.search(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}", virsh(server, "domiflist attested").stdout)[0]
+        assert disk[1024:1536].rstrip(b"\0").decode() == f"{address}\n"
     finally:
-        server.run("virsh destroy attested; virsh undefine attested; kcorectl stop attested; rm -f /srv/attested.kci", check=False,
+        server.run("virsh destroy attested; virsh undefine attested; kcorectl stop attested; rm -f /srv/attested.*", check=False,
                    timeout=300)
     assert memory_in_use(server) == before
