@@ -97,10 +97,10 @@ Proof.
   all: try (match type of E with (match ?o with _ => _ end) = _ => destruct o end; injection E as <- <-; reflexivity).
   - destruct (claimable a1 a0 s) eqn:C; injection E as <- <-; cbn [done]; [|reflexivity]. split; [|reflexivity].
     unfold claimable, free in C. apply andb_true_iff in C as [_ C]. apply andb_true_iff in C as [C _]. by apply negb_true_iff.
-  - injection E as <- <-. auto.
+  - injection E as <- <-. apply andb_true_iff in G as [G _]. auto.
   - destruct (has_state GS_RD a0 s) eqn:C; injection E as <- <-; cbn [done]; [|reflexivity]. split; [|reflexivity].
     apply andb_true_iff in G as [_ G]. apply bool_decide_eq_true in G. unfold holds. by rewrite G.
-  - injection E as <- <-. apply andb_true_iff in G as [G _]. auto.
+  - injection E as <- <-. apply andb_true_iff in G as [G _]. apply andb_true_iff in G as [G _]. auto.
   - injection E as <- <-. unfold after_write. by destruct (role_of (hw s) a0).
   - injection E as <- <-. apply andb_true_iff in G as [_ G]. apply negb_true_iff in G. auto.
   - injection E as <- <-. apply andb_true_iff in G as [G _]. auto.

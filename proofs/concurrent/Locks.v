@@ -46,11 +46,11 @@ Proof.
   - repeat apply andb_true_iff in G as [G _]. apply negb_true_iff in G. destruct (claimable a1 a0 s); injection E as <- <-.
     + unfold locks_of. cbn [alone o_held o_shrinking lock_taken with_held held shrinking length]. rewrite G. by apply L_take.
     + by apply L_other.
-  - injection E as <- <-. by apply (dropped_step _ (LGranule a0)).
+  - injection E as <- <-. apply andb_true_iff in G as [G _]. by apply (dropped_step _ (LGranule a0)).
   - repeat apply andb_true_iff in G as [G _]. apply negb_true_iff in G. destruct (has_state GS_RD a0 s); injection E as <- <-.
     + unfold locks_of. cbn [alone o_held o_shrinking lock_taken with_held held shrinking length]. rewrite G. by apply L_take.
     + by apply L_other.
-  - injection E as <- <-. apply andb_true_iff in G as [G _]. by apply (dropped_step _ (LGranule a0)).
+  - injection E as <- <-. apply andb_true_iff in G as [G _]. apply andb_true_iff in G as [G _]. by apply (dropped_step _ (LGranule a0)).
   - injection E as <- <-. unfold after_write. destruct (role_of (hw s) a0); by apply L_other.
   - injection E as <- <-. apply andb_true_iff in G as [G _]. apply negb_true_iff in G.
     unfold locks_of. cbn [alone o_held o_shrinking lock_taken with_held held shrinking length]. rewrite G. by apply L_take.

@@ -13,6 +13,10 @@ Definition holds (l : lock) (s : state) : bool := existsb (lock_eqb l) (held s).
 Definition free (l : lock) (s : state) : bool := negb (holds l s) && negb (others s l).
 Fixpoint without (l : lock) (ls : list lock) : list lock :=
   match ls with [] => [] | x :: ls => if lock_eqb l x then ls else x :: without l ls end.
+(* The lock that was taken first is given back last. *)
+Fixpoint first_taken (ls : list lock) : lock := match ls with [] => LHost | [l] => l | _ :: ls => first_taken ls end.
+Definition in_order (l : lock) (s : state) : bool :=
+  match without l (held s) with [] => true | ls => lock_eqb (first_taken ls) (first_taken (held s)) end.
 (* A transaction ends when its last lock is released. *)
 Definition lock_taken (l : lock) (s : state) : state := with_held (l :: held s) (shrinking s) s.
 Definition lock_dropped (l : lock) (s : state) : state :=
@@ -58,7 +62,7 @@ Definition unleafed (s : state) (pa : Z) : bool :=
 
 (* granule_set: a granule becomes another kind of object only by way of DELEGATED. A page leaves the host, or a realm, only
    when nobody else can reach it, and it is nobody's, or the host's, only when it is zero. A table has a place, which
-   nothing else has, and a start table says nothing yet. *)
+   nothing else has, and a start table says nothing yet. What becomes a realm's is under the lock taken first, its RD's. *)
 Definition may_set (pa st owner : Z) (s : state) : bool :=
   under_lock pa s &&
   (if g_state (granule_at s pa) =? GS_NS then (st =? GS_NS) || (unreachable s pa && (g_refs (granule_at s pa) =? 0) && unleafed s pa)
@@ -71,7 +75,8 @@ Definition may_set (pa st owner : Z) (s : state) : bool :=
      | None => false
      end
    else (st =? GS_NS) || (st =? GS_DELEGATED) || negb (is_placed pa s)) &&
-  ((g_state (granule_at s pa) =? GS_DELEGATED) || (st =? GS_DELEGATED)).
+  ((g_state (granule_at s pa) =? GS_DELEGATED) || (st =? GS_DELEGATED)) &&
+  (if (st =? GS_REC) || (st =? GS_RTT) || (st =? GS_DATA) then lock_eqb (LGranule owner) (first_taken (held s)) else owner =? 0).
 Definition with_owner (pa st owner : Z) (s : state) : state :=
   with_places
     (if st =? GS_RTT then match place_of s owner pa with Some p => <[pa := p]> (places s) | None => places s end
@@ -348,7 +353,7 @@ Definition prim_sem (p : prim) (args : list Z) (s : state) : result :=
   | P_granule_claim, [pa; st] =>
       guarded (negb (shrinking s) && negb (holds LHost s) && ((st =? GS_NS) || (st =? GS_DELEGATED)))
         (if claimable st pa s then ([1], lock_taken (LGranule pa) s) else ([0], s))
-  | P_granule_release, [pa] => guarded (holds (LGranule pa) s) ([], lock_dropped (LGranule pa) s)
+  | P_granule_release, [pa] => guarded (holds (LGranule pa) s && in_order (LGranule pa) s) ([], lock_dropped (LGranule pa) s)
   | P_granule_state, [pa] => guarded (under_lock pa s) ([g_state (granule_at s pa)], s)
   | P_granule_set, [pa; st; owner] => guarded (may_set pa st owner s) ([], with_owner pa st owner s)
   | P_granule_refs, [pa] => guarded (under_lock pa s) ([g_refs (granule_at s pa)], s)
@@ -363,7 +368,8 @@ Definition prim_sem (p : prim) (args : list Z) (s : state) : result :=
   | P_realm_lock, [rd] =>
       guarded (negb (shrinking s) && bool_decide (held s = []))
         (if has_state GS_RD rd s then ([1], lock_taken (LGranule rd) s) else ([0], s))
-  | P_realm_unlock, [rd] => guarded (holds (LGranule rd) s && bool_decide (staled s = [])) ([], lock_dropped (LGranule rd) s)
+  | P_realm_unlock, [rd] =>
+      guarded (holds (LGranule rd) s && bool_decide (staled s = []) && in_order (LGranule rd) s) ([], lock_dropped (LGranule rd) s)
   | P_vmid_claim, [v] =>
       guarded true
         (if vmid_usable (hw s) v && negb (bool_decide (v ∈ vmids s)) then ([1], with_vmids ({[v]} ∪ vmids s) s)

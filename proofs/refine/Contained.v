@@ -197,8 +197,7 @@ Proof.
 Qed.
 Lemma set_quiet pa st owner : may_set pa st owner s = true -> quiet s (with_owner pa st owner s).
 Proof.
-  unfold may_set. intros G. apply andb_true_iff in G as [G _]. apply andb_true_iff in G as [G _]. apply andb_true_iff in G as [G _].
-  apply andb_true_iff in G as [Gh Gs]. pose proof (under_no_table _ Gh) as Hp.
+  unfold may_set. intros G. do 4 apply andb_true_iff in G as [G _]. apply andb_true_iff in G as [Gh Gs]. pose proof (under_no_table _ Gh) as Hp.
   unfold under_lock, tracked in Gh. destruct (gran s !! pa) as [x|] eqn:Hx; [|discriminate].
   unfold granule_at in Gs. rewrite Hx in Gs. cbn [default from_option id] in Gs.
   eapply (granule_quiet pa); [exact Hp|exact Hx| |reflexivity..]. intros E. rewrite E in Gs. cbn [g_state].

@@ -75,6 +75,7 @@ Proof.
   { exact Hst. }
   { exact Hc. }
   { apply holds_under. }
+  { reflexivity. }
   { exact Hu. }
   { exact Hsrc. }
   tidy. change (page_check rd ipa d (under (gran s) [LGranule data; LGranule rd] false s)) with (page_check rd ipa d s).
@@ -165,18 +166,19 @@ Proof.
 Qed.
 
 Theorem data_create_unknown_locked_ok rd data ipa s :
-  open_realm rd s -> has_state GS_DELEGATED data s = true -> holds (LGranule data) s = true -> u64 ipa ->
+  open_realm rd s -> has_state GS_DELEGATED data s = true -> holds (LGranule data) s = true ->
+  first_taken (held s) = LGranule rd -> u64 ipa ->
   core "data_create_unknown_locked" [rd; data; ipa] s =
   Some ([entry_check rd ipa s], if entry_check rd ipa s =? RMI_SUCCESS
     then page_assigned rd data (walk rd ipa 3 s) (ripas (w_desc (walk rd ipa 3 s))) s else s).
 Proof.
-  intros O Hd Hc Hu. pose proof (open_hand _ _ O) as Hh. pose proof O as [I Hr Hl].
+  intros O Hd Hc Hft Hu. pose proof (open_hand _ _ O) as Hh. pose proof O as [I Hr Hl].
   enter f_data_create_unknown_locked. unfold entry_check.
   use data_ipa_ok_ok. destruct (page_possible rd ipa s) eqn:Hp; cbn [negb]; [|reflexivity].
   destruct (possible_range _ _ _ I Hr Hu Hp) as (Hi & _ & Hhalf).
   eapply bind_call; [apply rtt_walk_ok; [exact O|lia|lia]|]. tidy.
   pose proof (walk_level rd ipa s I Hr ltac:(lia)) as Hlev.
-  pose proof (free_entry rd data ipa s O Hc Hd Hu Hp) as A.
+  pose proof (free_entry rd data ipa s O Hc Hd Hft Hu Hp) as A.
   destruct (walk_at s rd ipa 3 I Hr) as [Ha _]; [lia|].
   destruct (at_entry_ok _ _ _ _ I Ha) as (p & Hpl & Er & El & Hs & He).
   set (w := walk rd ipa 3 s) in *.
@@ -219,6 +221,7 @@ Proof.
   { apply open_under; [exact I|exact Hrd|]. cbn. by rewrite Z.eqb_refl, !orb_true_r. }
   { exact Hc. }
   { apply holds_under. }
+  { reflexivity. }
   { exact Hu. }
   tidy. change (entry_check rd ipa (under (gran s) [LGranule data; LGranule rd] false s)) with (entry_check rd ipa s).
   change (walk rd ipa 3 (under (gran s) [LGranule data; LGranule rd] false s)) with (walk rd ipa 3 s).

@@ -78,6 +78,7 @@ Qed.
 Record assignable (rd data : Z) (w : walked) (s : state) : Prop := Assignable {
   a_some : rd <> 0;
   a_lock : holds (LGranule rd) s = true;
+  a_first : first_taken (held s) = LGranule rd;
   a_rd : in_hand rd s = true;
   a_data : gran s !! data = Some (Gran GS_DELEGATED 0 0);
   a_claimed : holds (LGranule data) s = true;
@@ -116,7 +117,7 @@ Proof.
   assert (Hg1 : gran s1 !! w_table w = Some g) by (unfold s1; cbn; by rewrite lookup_insert_ne by congruence).
   assert (Ht1 : under_lock (w_table w) s1 = true) by (by apply (hand_by_owner _ g rd)).
   assert (G : may_set data 5 rd s = true).
-  { unfold may_set. rewrite (hand_by_lock data _ s a_data0 a_claimed0). unfold granule_at, is_placed. rewrite a_data0, a_free0. reflexivity. }
+  { unfold may_set. rewrite (hand_by_lock data _ s a_data0 a_claimed0). unfold granule_at, is_placed. rewrite a_data0, a_free0, a_first0. exact (Z.eqb_refl rd). }
   step. rewrite E1.
   eapply bind_call; [apply s2_make_ok|].
   { apply (entry_write _ _ _ _ p); try done; [by apply bbm_make|]. intros Hv. unfold realm_desc_ok. rewrite El, Ta, Er.
@@ -145,11 +146,11 @@ Proof.
 Qed.
 
 Lemma free_entry rd data ipa s :
-  open_realm rd s -> holds (LGranule data) s = true -> has_state GS_DELEGATED data s = true -> u64 ipa ->
+  open_realm rd s -> holds (LGranule data) s = true -> has_state GS_DELEGATED data s = true -> first_taken (held s) = LGranule rd -> u64 ipa ->
   page_possible rd ipa s = true -> ends_at K_UNASSIGNED (walk rd ipa 3 s) = true ->
   assignable rd data (walk rd ipa 3 s) s.
 Proof.
-  intros O Hc Hd Hu Hpos He. pose proof O as [I Hr Hl].
+  intros O Hc Hd Hft Hu Hpos He. pose proof O as [I Hr Hl].
   destruct (possible_range _ _ _ I Hr Hu Hpos) as (Hi & Hia & Hhalf).
   destruct (walk_at s rd ipa 3 I Hr) as [Ha _]; [lia|]. set (w := walk rd ipa 3 s) in *.
   apply andb_true_iff in He as [Hlev%Z.eqb_eq Hk%Z.eqb_eq].
@@ -160,6 +161,7 @@ Proof.
   pose proof Hr as (y & Hy & Hys)%has_state_inv.
   constructor.
   - by apply (rd_nonzero s).
+  - done.
   - done.
   - by apply rd_in_hand.
   - rewrite Hx. destruct x as [a b c]. cbn in Hxs, Hxo, Hxr. by subst.
@@ -224,12 +226,12 @@ Proof.
 Qed.
 
 Theorem data_create_locked_ok rd data ipa d s :
-  open_realm rd s -> staled s = [] -> has_state GS_DELEGATED data s = true -> holds (LGranule data) s = true -> u64 ipa ->
-  source_ready rd d s ->
+  open_realm rd s -> staled s = [] -> has_state GS_DELEGATED data s = true -> holds (LGranule data) s = true ->
+  first_taken (held s) = LGranule rd -> u64 ipa -> source_ready rd d s ->
   core "data_create_locked" (rd :: data :: ipa :: words_of d) s =
   Some ([page_check rd ipa d s], if page_check rd ipa d s =? RMI_SUCCESS then page_created rd data ipa d s else s).
 Proof.
-  intros O Hst Hd Hc Hu Hsrc. pose proof (open_hand _ _ O) as Hh. pose proof O as [I Hr Hl].
+  intros O Hst Hd Hc Hft Hu Hsrc. pose proof (open_hand _ _ O) as Hh. pose proof O as [I Hr Hl].
   unfold words_of. enter f_data_create_locked.
   eapply bind_call; [apply (data_state_ok_ok rd d); exact Hh|]. tidy.
   unfold page_check, entry_check. destruct (may_fill rd d s) eqn:Hf; cbn [negb].
@@ -238,7 +240,7 @@ Proof.
   destruct (possible_range _ _ _ I Hr Hu Hp) as (Hi & _ & Hhalf).
   eapply bind_call; [apply rtt_walk_ok; [exact O|lia|lia]|]. tidy.
   pose proof (walk_level rd ipa s I Hr ltac:(lia)) as Hlev.
-  pose proof (free_entry rd data ipa s O Hc Hd Hu Hp) as A.
+  pose proof (free_entry rd data ipa s O Hc Hd Hft Hu Hp) as A.
   unfold page_created. set (w := walk rd ipa 3 s) in *.
   replace (negb (w_level w =? 3) || negb (w_kind w =? 0)) with (negb (ends_at K_UNASSIGNED w))
     by (unfold ends_at; rewrite negb_andb; reflexivity).

@@ -271,8 +271,11 @@ Proof.
 Qed.
 
 Lemma bind_leave {B} rd (k : list Z -> M state B) s r :
-  holds (LGranule rd) s = true -> staled s = [] -> k [] (unlocked rd s) = r -> bind (prim_sem P_realm_unlock [rd]) k s = r.
-Proof. intros Hh Hst <-. unfold bind. cbn [prim_sem]. by rewrite Hh, Hst, bool_decide_eq_true_2. Qed.
+  held s = [LGranule rd] -> staled s = [] -> k [] (unlocked rd s) = r -> bind (prim_sem P_realm_unlock [rd]) k s = r.
+Proof.
+  intros Hh Hst <-. unfold bind. cbn [prim_sem]. rewrite Hst, bool_decide_eq_true_2 by done. unfold holds, in_order. rewrite Hh.
+  cbn [existsb without lock_eqb]. by rewrite Z.eqb_refl.
+Qed.
 Lemma bind_run_store {B} ns (k : list Z -> M state B) s r :
   pinned ns s = true -> k [] (put_page ns (exit_half (page (mem s) ns) (run s)) s) = r ->
   bind (prim_sem P_run_store [ns]) k s = r.
@@ -309,7 +312,7 @@ Proof.
     staled (rec_set REC_run_page rec 0 run_page s) = staled s /\ loaded (rec_set REC_run_page rec 0 run_page s) = loaded s) by (split_and!; reflexivity).
   destruct E1 as (E1 & E2 & E3 & E4). rewrite <- E1 in E. rewrite <- E2 in Hh. rewrite <- E3 in Hst. rewrite <- E4 in Hl. clear E1 E2 E3 E4 H A.
   revert A1 E Hh Hst Hl. generalize (rec_set REC_run_page rec 0 run_page s). clear s. intros s A E Hh Hst Hl.
-  apply bind_leave; [unfold holds; rewrite Hh; cbn; by rewrite Z.eqb_refl|exact Hst|].
+  apply bind_leave; [exact Hh|exact Hst|].
   pose proof (unlocked_held _ _ Hh) as Hh1. pose proof (agrees_same rec rd s (unlocked rd s) eq_refl eq_refl eq_refl eq_refl A) as A1.
   assert (E1 : runs (unlocked rd s) = rec) by exact E. assert (L1 : loaded (unlocked rd s) = 0) by exact Hl.
   clear A E Hh Hst Hl. revert Hh1 A1 E1 L1. generalize (unlocked rd s). clear s. intros s Hh A E L.
@@ -330,7 +333,7 @@ Proof.
   assert (Hn : rec <> 0) by (apply has_state_inv in R as (g & Hg & _); destruct (i_gran _ I _ _ Hg); lia).
   enter f_enter_locked. use enter_check_ok. unfold entered. change (enter_status rec rd s =? RMI_SUCCESS) with (enter_status rec rd s =? 0).
   destruct (enter_status rec rd s =? 0) eqn:E; cbn [negb].
-  2:{ apply bind_leave; [exact Hhl|exact Hst|]. apply bind_put; [exact Hp|exact Hst|]. reflexivity. }
+  2:{ apply bind_leave; [exact Hh|exact Hst|]. apply bind_put; [exact Hp|exact Hst|]. reflexivity. }
   use enter_prepare_ok. pose proof (made_ready_keeps rec rd s O R Ho B) as [K A].
   destruct (made_ready rec rd s) as [go s1]. cbn [fst snd] in K, A.
   assert (Hh1 : held s1 = [LGranule rd]) by (by rewrite (CurrentFacts.k_held _ _ _ K)).
@@ -345,6 +348,6 @@ Proof.
       staled (put_page run_page (exit_half (page (mem s1) run_page) (run s1)) s1) = [] /\
       pinned run_page (put_page run_page (exit_half (page (mem s1) run_page) (run s1)) s1) = true) by (split_and!; assumption).
     revert X. generalize (put_page run_page (exit_half (page (mem s1) run_page) (run s1)) s1). intros s2 (X1 & X2 & X3).
-    apply bind_leave; [unfold holds; rewrite X1; cbn; by rewrite Z.eqb_refl|exact X2|].
+    apply bind_leave; [exact X1|exact X2|].
     apply bind_put; [exact X3|exact X2|]. reflexivity.
 Qed.

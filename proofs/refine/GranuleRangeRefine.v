@@ -51,19 +51,50 @@ Proof.
   - apply H. lia.
 Qed.
 
+(* The lock that was taken first stays until all others are given back. *)
+Lemma first_without l ls : first_taken ls <> l -> ls <> [] -> first_taken (without l ls) = first_taken ls /\ without l ls <> [].
+Proof.
+  induction ls as [|x ls IH]; [done|]. intros N _. cbn [without]. destruct ls as [|y ls].
+  - cbn [first_taken] in N. destruct (lock_eqb l x) eqn:E; [|done].
+    destruct N. destruct l, x; try discriminate; [f_equal; symmetry; by apply Z.eqb_eq|done].
+  - destruct (lock_eqb l x); [done|]. change (first_taken (x :: y :: ls)) with (first_taken (y :: ls)) in *.
+    destruct (IH N ltac:(done)) as [E1 E2]. split; [|done]. rewrite <- E1. by destruct (without l (y :: ls)).
+Qed.
+Lemma in_order_other l s : first_taken (held s) <> l -> in_order l s = true.
+Proof.
+  intros N. unfold in_order. destruct (held s) as [|x ls] eqn:E; [done|]. destruct (first_without l (x :: ls) N) as [E1 E2]; [done|].
+  destruct (without l (x :: ls)) as [|y ys] eqn:W; [done|]. rewrite E1. destruct (first_taken (x :: ls)); [apply Z.eqb_refl|done].
+Qed.
+Lemma first_drops base n s : held s <> [] -> (forall i, 0 <= i < Z.of_nat n -> first_taken (held s) <> LGranule (nth_page base i)) ->
+  first_taken (held (claims_dropped n base s)) = first_taken (held s) /\ held (claims_dropped n base s) <> [].
+Proof.
+  intros Hh H. unfold claims_dropped. induction n as [|n IH]; [done|]. rewrite each_below_S.
+  destruct IH as [E1 E2]; [intros; apply H; lia|]. set (x := each_below n _ s) in *.
+  change (held (lock_dropped ?l x)) with (without l (held x)). rewrite <- E1. apply first_without; [|done]. rewrite E1. apply H. lia.
+Qed.
+Lemma first_claims base n s : held s <> [] ->
+  first_taken (held (claims_taken n base s)) = first_taken (held s) /\ held (claims_taken n base s) <> [].
+Proof.
+  intros Hh. unfold claims_taken. induction n as [|n [E1 E2]]; [done|]. rewrite each_below_S. set (x := each_below n _ s) in *.
+  change (held (lock_taken ?l x)) with (l :: held x). split; [|done]. rewrite <- E1. by destruct (held x).
+Qed.
+
 Theorem granules_release_ok base n s :
   (n <= 16)%nat -> (forall i, 0 <= i < Z.of_nat n -> holds (LGranule (nth_page base i)) s = true) ->
+  (forall i, 0 <= i < Z.of_nat n -> first_taken (held s) <> LGranule (nth_page base i)) ->
   core "granules_release" [base; Z.of_nat n] s = Some ([], claims_dropped n base s).
 Proof.
-  intros Hn Hh. enter f_granules_release.
+  intros Hn Hh Hf. enter f_granules_release.
   apply (loop_each_at (fun i s => if i <? Z.of_nat n then lock_dropped (LGranule (nth_page base i)) s else s)).
   - intros j k Hj next. tidy. destruct (Z.ltb_spec (Z.of_nat j) (Z.of_nat n)) as [Hlt|Hge].
     + rewrite (nth_page_eq base (Z.of_nat j)) by (lia || reflexivity).
       step; [|apply next; [reflexivity|cbv beta; destruct (Z.ltb_spec (Z.of_nat j) (Z.of_nat n)); [reflexivity|lia]]].
       rewrite (each_below_ext j _ (fun i s => lock_dropped (LGranule (nth_page base i)) s)).
       2:{ intros i s' Hi. cbv beta. by rewrite (proj2 (Z.ltb_lt _ _)) by lia. }
-      fold (claims_dropped j base s). rewrite holds_drops; [apply Hh; lia|].
-      intros i Hi E. injection E as E. apply nth_page_inj in E; lia.
+      fold (claims_dropped j base s). rewrite holds_drops, in_order_other; [by rewrite Hh by lia| |].
+      * assert (Hs : held s <> []) by (specialize (Hh (Z.of_nat j) ltac:(lia)); intros E; unfold holds in Hh; by rewrite E in Hh).
+        destruct (first_drops base j s Hs) as [-> _]; [intros; apply Hf; lia|apply Hf; lia].
+      * intros i Hi E. injection E as E. apply nth_page_inj in E; lia.
     + apply next; [reflexivity|]. cbv beta. destruct (Z.ltb_spec (Z.of_nat j) (Z.of_nat n)); [lia|reflexivity].
   - tidy. unfold ret, claims_dropped. rewrite each_below_if by lia. by rewrite Nat2Z.id.
 Qed.
@@ -102,11 +133,18 @@ Qed.
 Lemma leading_le ok n : (leading ok n <= n)%nat.
 Proof. induction n as [|n IH]; [done|]. cbn [leading]. destruct (_ && _); lia. Qed.
 
+Lemma leading_ok ok n i : 0 <= i < Z.of_nat (leading ok n) -> ok i = true.
+Proof.
+  induction n as [|n IH]; cbn [leading]; [lia|]. destruct ((leading ok n =? n)%nat && ok (Z.of_nat n)) eqn:E; [|exact IH].
+  apply andb_true_iff in E as [E%Nat.eqb_eq Hn]. intros Hi.
+  destruct (Z.eq_dec i (Z.of_nat n)) as [->|]; [exact Hn|]. apply IH. lia.
+Qed.
+
 Theorem granules_claim_ok base n s :
-  (n <= 16)%nat -> shrinking s = false -> holds LHost s = false ->
+  (n <= 16)%nat -> shrinking s = false -> holds LHost s = false -> held s <> [] ->
   core "granules_claim" [base; Z.of_nat n] s = Some ([fst (claim_all n base s)], snd (claim_all n base s)).
 Proof.
-  intros Hn Hs Hl. enter f_granules_claim.
+  intros Hn Hs Hl Hh. enter f_granules_claim.
   set (ok i := claimable GS_DELEGATED (nth_page base i) s).
   apply (loop_rule (fun j fr s' => let got := leading ok (min j n) in
     fr = [base; Z.of_nat n; Z.of_nat got; 0; 0] /\ s' = claims_taken got base s)).
@@ -137,17 +175,14 @@ Proof.
     destruct (Z.eqb_spec (Z.of_nat got) (Z.of_nat n)) as [E|N].
     + apply Nat2Z.inj in E. rewrite E, Nat.eqb_refl. reflexivity.
     + rewrite (proj2 (Nat.eqb_neq got n)) by lia.
-      after granules_release_ok; [lia|intros; by apply held_taken|reflexivity].
+      after granules_release_ok; [lia|intros; by apply held_taken| |reflexivity].
+      intros i Hi. rewrite (proj1 (first_claims base got s Hh)). intros E. pose proof (leading_ok ok n i Hi) as Ho. unfold ok, claimable, free in Ho.
+      assert (F : holds (LGranule (nth_page base i)) s = true); [|rewrite F, andb_false_r in Ho; discriminate]. rewrite <- E. clear - Hh. unfold holds.
+      induction (held s) as [|x ls IH]; [done|]. destruct ls as [|y ls]; [cbn [first_taken existsb]; destruct x as [z|]; [cbn [lock_eqb]; by rewrite Z.eqb_refl|done]|].
+      change (first_taken (x :: y :: ls)) with (first_taken (y :: ls)). cbn [existsb] in *. rewrite IH by done. apply orb_true_r.
 Qed.
 
 (* ---- Pins ---- *)
-
-Lemma leading_ok ok n i : 0 <= i < Z.of_nat (leading ok n) -> ok i = true.
-Proof.
-  induction n as [|n IH]; cbn [leading]; [lia|]. destruct ((leading ok n =? n)%nat && ok (Z.of_nat n)) eqn:E; [|exact IH].
-  apply andb_true_iff in E as [E%Nat.eqb_eq Hn]. intros Hi.
-  destruct (Z.eq_dec i (Z.of_nat n)) as [->|]; [exact Hn|]. apply IH. lia.
-Qed.
 
 Lemma refs_other p q r s : p <> q -> gran (with_refs p r s) !! q = gran s !! q.
 Proof. intros N. unfold with_refs, set_granule. cbn. by rewrite lookup_insert_ne. Qed.

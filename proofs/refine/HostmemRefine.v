@@ -383,7 +383,7 @@ Ltac take_claim Hc :=
   rewrite Hc; norm;
   change (z2b 1) with true; change (z2b 0) with false; change (negb true) with false; change (negb false) with true;
   cbv beta iota.
-Ltac by_holds := unfold holds; fields; cbn [existsb lock_eqb orb]; by rewrite ?Z.eqb_refl.
+Ltac by_holds := unfold holds, in_order; fields; cbn [existsb without lock_eqb orb]; by rewrite ?Z.eqb_refl.
 Ltac dropped := unfold lock_dropped; fields; cbn [without lock_eqb]; rewrite ?Z.eqb_refl; cbv beta iota.
 Ltac by_claim Hx := apply claimed_in_hand; [unfold tracked; fields; by rewrite Hx | simpl; auto].
 

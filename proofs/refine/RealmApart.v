@@ -443,7 +443,7 @@ Section steps.
 
   Lemma set_calm pa st owner : may_set pa st owner s = true -> calm s T (with_owner pa st owner s) T.
   Proof.
-    unfold may_set. intros [[[[Gu _]%andb_true_iff G3]%andb_true_iff G4]%andb_true_iff G5]%andb_true_iff.
+    unfold may_set. intros [[[[[Gu _]%andb_true_iff G3]%andb_true_iff G4]%andb_true_iff G5]%andb_true_iff _]%andb_true_iff.
     unfold under_lock, tracked in Gu. destruct (gran s !! pa) as [x|] eqn:Hx; [|done]. clear Gu.
     unfold granule_at in G5. rewrite Hx in G5. cbn [default from_option id] in G5.
     assert (L : gran (with_owner pa st owner s) !! pa = Some (Gran st owner (g_refs x))).

@@ -125,7 +125,7 @@ Proof.
   unfold create_claimed. rewrite <- En0.
   pose proof (granules_claim_ok (p_rtt_base p) n s ltac:(lia) Hs) as C. rewrite En in C.
   unfold slots. enter f_realm_create_claimed.
-  eapply bind_call; [apply C; unfold holds; by rewrite Hh|]. tidy. clear C.
+  eapply bind_call; [apply C; [unfold holds; by rewrite Hh|by rewrite Hh]|]. tidy. clear C.
   unfold claim_all. set (ok i := claimable GS_DELEGATED (nth_page (p_rtt_base p) i) s).
   destruct (leading ok n =? n)%nat eqn:El; cbn [fst snd]; [|reflexivity].
   apply Nat.eqb_eq in El. change (1 =? 0) with false. change (z2b 1) with true. cbn [negb fst snd].
@@ -149,7 +149,9 @@ Proof.
     intros i Hi [= E]. rewrite Np in E by lia. by apply (Hne i). }
   assert (T7 : forall i, 0 <= i < Z.of_nat n -> holds (LGranule (p_rtt_base p + i * 4096)) (claims_taken n (p_rtt_base p) s) = true).
   { intros i Hi. rewrite <- Np by lia. by apply held_taken. }
-  generalize dependent (claims_taken n (p_rtt_base p) s). intros s1 T1 T2 T3 T4 T5 T6 T7.
+  assert (T8 : first_taken (held (claims_taken n (p_rtt_base p) s)) = LGranule rd)
+    by (rewrite (proj1 (first_claims _ _ _ ltac:(by rewrite Hh))), Hh; reflexivity).
+  generalize dependent (claims_taken n (p_rtt_base p) s). intros s1 T1 T2 T3 T4 T5 T6 T7 T8.
   apply has_state_inv in Hd as (x & Hx & Hxs).
   assert (Npl : places s !! rd = None) by (rewrite Ep; apply (not_placed _ _ I); unfold has_state; by rewrite <- Eg, Hx, Hxs).
   assert (I1 : in_hand rd s1 = true) by (apply unplaced_hand; [by rewrite T3|]; unfold under_lock, tracked; by rewrite T2, Hx, T6).
@@ -179,7 +181,8 @@ Proof.
   generalize dependent (start_filled rd n s2). intros s3 [E3 P3 V3] F3.
   assert (Q : forall f, rd_of s3 f rd = rd_of s2 f rd) by (intros f; unfold rd_of, rd_get, word; by rewrite (P3 rd Hne)).
   assert (I3 : in_hand rd s3 = true) by (rewrite E3; exact I2).
-  pose proof (realm_own_start_ok rd s3 I3) as C. pose proof (owning_starts rd s3 n) as W. rewrite !Q, R1, R2, R3, <- En0 in C.
+  assert (F4 : first_taken (held s3) = LGranule rd) by (rewrite E3, S2; exact T8).
+  pose proof (realm_own_start_ok rd s3 I3 F4) as C. pose proof (owning_starts rd s3 n) as W. rewrite !Q, R1, R2, R3, <- En0 in C.
   rewrite !Q, R1, R3 in W.
   eapply bind_call; [apply C; [lia|lia|exact Ha|lia|]|].
   { intros t Ht. constructor; [apply F3; lia|intros E; apply (Hne t); [lia|done]|apply V3, V2; lia]. }
@@ -191,7 +194,9 @@ Proof.
   generalize dependent (starts_owned rd (p_start_level p) (p_rtt_base p) n s3). intros s4 Wm Wh Wv Wr Wpr.
   assert (Hl : forall l, holds l s4 = holds l s1) by (intros l; unfold holds; rewrite Wh, E3, S2; reflexivity).
   pose proof (granules_release_ok (p_rtt_base p) n s4 ltac:(lia)) as C. rewrite En in C.
-  eapply bind_call; [apply C; intros i Hi; rewrite Hl, Np by lia; apply T7; lia|]. tidy. clear C.
+  eapply bind_call; [apply C|]; [intros i Hi; rewrite Hl, Np by lia; apply T7; lia| |].
+  { intros i Hi. rewrite Wh, F4, Np by lia. intros [= E]. apply (Hne i); [lia|done]. }
+  tidy. clear C.
   pose proof (proj2 (claims_same gran n (p_rtt_base p) s4 ltac:(done))) as D1.
   pose proof (proj2 (claims_same vmids n (p_rtt_base p) s4 ltac:(done))) as D2.
   pose proof (proj2 (claims_same places n (p_rtt_base p) s4 ltac:(done))) as D4.

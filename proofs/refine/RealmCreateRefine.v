@@ -15,7 +15,7 @@ Record start_ready (rd t : Z) (s : state) : Prop := StartReady {
 }.
 
 Section own.
-  Context (rd : Z) (s : state) (Hrd : in_hand rd s = true).
+  Context (rd : Z) (s : state) (Hrd : in_hand rd s = true) (Hfirst : first_taken (held s) = LGranule rd).
   Notation base := (rd_of s RD_rtt_base rd).
   Notation level := (rd_of s RD_start_level rd).
   Notation num := (rd_of s RD_num_start rd).
@@ -64,7 +64,7 @@ Section own.
       cbn [andb Z.eqb]. unfold span. by rewrite Z.mul_assoc. }
     split.
     - unfold may_set. rewrite It, Ps. unfold granule_at. rewrite Gt. cbn [default from_option id p_rd p_parent p_level].
-      rewrite Hs, M, Hv, (Z.eqb_refl rd), (proj2 (Z.leb_le 0 level)), (proj2 (Z.leb_le level 3)) by lia. reflexivity.
+      rewrite Hs, M, Hv, H, Hfirst, (Z.eqb_refl rd), (proj2 (Z.leb_le 0 level)), (proj2 (Z.leb_le level 3)) by lia. exact (Z.eqb_refl rd).
     - unfold with_owner. rewrite Ps. reflexivity.
   Qed.
 

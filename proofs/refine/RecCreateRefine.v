@@ -92,6 +92,7 @@ Proof.
   { apply Nl. by apply andb_true_iff in Hc as [Hd _]. }
   { exact N. }
   { apply Nl. by apply andb_true_iff in Hc as [Hd _]. }
+  { reflexivity. }
   change (create_check rd (under (gran s) [LGranule rec; LGranule rd] false s)) with (create_check rd s).
   destruct (create_check rd s =? RMI_SUCCESS).
   - rewrite created_under by reflexivity. destruct (created_kept rd rec s) as (G & H & S & T).

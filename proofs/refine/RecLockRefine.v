@@ -22,7 +22,7 @@ Lemma bind_unlock {B} rd (k : list Z -> M state B) s r :
   bind (prim_sem P_realm_unlock [rd]) k (locked rd s) = r.
 Proof.
   intros Hh Hs Hst <-. destruct s. simpl in Hh, Hs, Hst. subst. unfold bind. cbn [prim_sem guarded].
-  unfold holds, lock_dropped, lock_taken, with_held. cbn. rewrite Z.eqb_refl, ?bool_decide_eq_true_2 by reflexivity.
+  unfold holds, in_order, lock_dropped, lock_taken, with_held. cbn. rewrite Z.eqb_refl, ?bool_decide_eq_true_2 by reflexivity.
   reflexivity.
 Qed.
 

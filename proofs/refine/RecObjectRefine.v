@@ -77,11 +77,11 @@ Proof. intros H. unfold rec_filled, each. scratch_now. Qed.
 
 Theorem rec_create_locked_ok rd rec s :
   in_hand rd s = true -> holds (LGranule rec) s = true -> has_state GS_DELEGATED rec s = true -> places s !! rec = None ->
-  rd <> rec -> loaded s <> rec ->
+  rd <> rec -> loaded s <> rec -> first_taken (held s) = LGranule rd ->
   core "rec_create_locked" [rd; rec] s =
   Some ([create_check rd s], if create_check rd s =? RMI_SUCCESS then rec_created rd rec s else s).
 Proof.
-  intros H Hc Hd Np N Nl. enter f_rec_create_locked. unfold create_check. step. step. step. step. step.
+  intros H Hc Hd Np N Nl Hf. enter f_rec_create_locked. unfold create_check. step. step. step. step. step.
   change (256 / 8) with REC_MPIDR. change (0 / 8) with REC_FLAGS.
   fold (param REC_MPIDR s) (param REC_FLAGS s). unfold RECS_LIMIT.
   destruct ((1023 <=? rd_get RD_rec_count rd 0 s) || negb (rd_get RD_state rd 0 s =? 0)).
@@ -94,7 +94,7 @@ Proof.
   { unfold under_lock, tracked. unfold has_state in Hd. destruct (gran s !! rec); [|discriminate]. by rewrite Hc. }
   assert (Hg : g_state (granule_at s rec) = GS_DELEGATED).
   { unfold has_state in Hd. unfold granule_at. destruct (gran s !! rec); [|discriminate]. by apply Z.eqb_eq. }
-  step; [unfold may_set, is_placed; rewrite Ht, Hg, Np; reflexivity|].
+  step; [unfold may_set, is_placed; rewrite Ht, Hg, Np, Hf; exact (Z.eqb_refl rd)|].
   assert (H1 : in_hand rd (with_owner rec GS_REC rd s) = true) by (by apply hand_with_owner).
   assert (H2 : rec_in_hand rec (with_owner rec GS_REC rd s) = true)
     by (unfold rec_in_hand, has_state; rewrite claimed_with_owner by exact Hc; cbn; by rewrite lookup_insert).

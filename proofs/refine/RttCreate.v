@@ -163,6 +163,7 @@ Qed.
 
 Lemma table_made_ok rd rtt ipa level w p s : found rd ipa w p s -> staled s = [] -> w_level w = level - 1 -> w_kind w <> K_TABLE ->
   ipa mod size_of (level - 1) = 0 -> 1 <= level <= 3 -> has_state GS_DELEGATED rtt s = true -> holds (LGranule rtt) s = true ->
+  first_taken (held s) = LGranule rd ->
   let s1 := unfolded rtt level (w_desc w) s in
   let s2 := entry_put w 0 s1 in
   let s3 := with_places (<[rtt := Place rd level ipa (w_table w)]> (places s)) (entry_put w (table_desc rtt) s1) in
@@ -176,7 +177,7 @@ Lemma table_made_ok rd rtt ipa level w p s : found rd ipa w p s -> staled s = []
    then prim_sem P_granule_set_refs [rtt; 512] s4 = Some ([], table_made rd rtt ipa level w s)
    else core "granule_add_refs" [w_table w; 1] s4 = Some ([], table_made rd rtt ipa level w s)).
 Proof.
-  intros F Hst El Nk Ha Hl Hd Hh. pose proof (found_inv _ _ _ _ _ F) as I.
+  intros F Hst El Nk Ha Hl Hd Hh Hf. pose proof (found_inv _ _ _ _ _ F) as I.
   destruct (claimed_fresh _ _ I Hd Hh) as (Fr & Hz & Hat & Pr & Ar). pose proof (fresh_hand _ _ Fr) as Hin.
   destruct (table_desc_ok rtt Pr Ar) as (Vt & Tt & Ot & _).
   pose proof (fd_place _ _ _ _ _ F) as Pp. pose proof (found_role _ _ _ _ _ F) as Rr. pose proof (found_hand _ _ _ _ _ F) as Hht.
@@ -244,7 +245,8 @@ Proof.
   - cbn [prim_sem]. assert (G : may_set rtt GS_RTT rd (with_places (<[rtt := Place rd level ipa (w_table w)]> (places s)) (entry_put w (table_desc rtt) (with_mem m s))) = true).
     { unfold may_set. change (under_lock rtt (with_places _ _)) with (under_lock rtt s). change (granule_at (with_places _ _) rtt) with (granule_at s rtt). rewrite Hin, Hat.
       unfold place_of. cbn [places with_places g_state]. rewrite lookup_insert. cbn [p_rd p_parent].
-      cbn [p_level]. rewrite (Z.eqb_refl rd), (proj2 (Z.eqb_neq (w_table w) 0)), (proj2 (Z.leb_le 0 level)), (proj2 (Z.leb_le level 3)) by lia. reflexivity. }
+      cbn [p_level]. rewrite (Z.eqb_refl rd), (proj2 (Z.eqb_neq (w_table w) 0)), (proj2 (Z.leb_le 0 level)), (proj2 (Z.leb_le level 3)) by lia.
+      change (held (with_places _ _)) with (held s). rewrite Hf. exact (Z.eqb_refl rd). }
     rewrite G. reflexivity.
   - rewrite E4. clear E4 U1. destruct (w_kind w =? K_ASSIGNED) eqn:Ek.
     + cbn [prim_sem]. assert (G : under_lock rtt (with_places (<[rtt := Place rd level ipa (w_table w)]> (places s)) (set_granule rtt (Gran GS_RTT rd 0) (entry_put w (table_desc rtt) (with_mem m s)))) = true).
@@ -267,10 +269,11 @@ Qed.
 
 Theorem rtt_create_locked_ok rd rtt ipa level s :
   open_realm rd s -> staled s = [] -> 0 <= ipa -> u64 level -> has_state GS_DELEGATED rtt s = true -> holds (LGranule rtt) s = true ->
+  first_taken (held s) = LGranule rd ->
   core "rtt_create_locked" [rd; rtt; ipa; level] s =
   Some ([fst (create_locked rd rtt ipa level s)], snd (create_locked rd rtt ipa level s)).
 Proof.
-  intros O Hst Hi Hl Hd Hc. pose proof (open_hand _ _ O) as Hh. pose proof O as [I Hr _].
+  intros O Hst Hi Hl Hd Hc Hf. pose proof (open_hand _ _ O) as Hh. pose proof O as [I Hr _].
   destruct (i_realm _ I _ Hr) as [_ _ (Hlev & _) _ _ _ _ _ _].
   enter f_rtt_create_locked. unfold create_locked. step. change (rd_get RD_vmid rd 0 s) with (rd_of s RD_vmid rd).
   eapply bind_call; [apply rtt_table_ok_ok; [done|done|lia]|]. tidy.
@@ -281,7 +284,7 @@ Proof.
   pose proof (found_range _ _ _ _ _ F) as Hrg. eapply bind_call; [apply error_rtt_ok; lia|]. tidy.
   change K_TABLE with 4. destruct (Z.eqb_spec (w_level w) (level - 1)) as [El|]; cbn [negb orb]; [|reflexivity].
   destruct (Z.eqb_spec (w_kind w) 4) as [|Nk]; [reflexivity|]. use s2_is_valid_ok.
-  destruct (table_made_ok rd rtt ipa level w p s F Hst El Nk Ha ltac:(lia) Hd Hc) as (T1 & T2 & T3 & T4 & T5).
+  destruct (table_made_ok rd rtt ipa level w p s F Hst El Nk Ha ltac:(lia) Hd Hc Hf) as (T1 & T2 & T3 & T4 & T5).
   eapply bind_call; [exact T1|]. tidy. change (Z.lor rtt 3) with (table_desc rtt). change K_ASSIGNED with 1 in T5.
   revert T2 T3. destruct (is_valid (w_desc w)); intros T2 T3.
   - destruct (T2 eq_refl) as (s' & B1 & B2). eapply bind_call; [exact B1|]. tidy. eapply bind_call; [exact B2|]. tidy.
@@ -333,7 +336,9 @@ Proof.
   assert (O2 : open_realm rd (lock_taken (LGranule rtt) (locked rd s))).
   { constructor; [by apply (inv_same s)|exact Hr|]. unfold holds. cbn [held lock_taken with_held existsb lock_eqb]. rewrite Z.eqb_refl. apply orb_true_r. }
   eapply bind_call.
-  { apply rtt_create_locked_ok; [exact O2|exact Hst|done|done|exact Hd|]. unfold holds. cbn [held lock_taken with_held existsb lock_eqb]. by rewrite Z.eqb_refl. }
+  { apply rtt_create_locked_ok; [exact O2|exact Hst|done|done|exact Hd| |].
+    - unfold holds. cbn [held lock_taken with_held existsb lock_eqb]. by rewrite Z.eqb_refl.
+    - cbn [held lock_taken with_held]. by rewrite Hh. }
   rewrite !create_locked_under. cbn [fst snd]. destruct (create_locked_rest rd rtt ipa level s Hh Hs Hst) as (K1 & K2 & K3). cbv zeta in *.
   set (s' := snd (create_locked rd rtt ipa level s)) in *. tidy.
   assert (E : lock_taken (LGranule rtt) (locked rd s') = under (gran s') [LGranule rtt; LGranule rd] false s').

@@ -85,15 +85,22 @@ Proof.
   assert (E : lock_eqb l l = true) by (destruct l; [apply Z.eqb_refl|reflexivity]).
   unfold holds, under. cbn [held with_gran with_held existsb]. by rewrite E.
 Qed.
+(* What was taken last may always be given back. *)
+Lemma in_order_last l ls s : held s = l :: ls -> in_order l s = true.
+Proof.
+  assert (E : lock_eqb l l = true) by (destruct l; [apply Z.eqb_refl|reflexivity]).
+  intros H. unfold in_order. rewrite H. cbn [without]. rewrite E. destruct ls as [|x ls]; [reflexivity|].
+  change (first_taken (l :: x :: ls)) with (first_taken (x :: ls)). destruct (first_taken (x :: ls)); [apply Z.eqb_refl|reflexivity].
+Qed.
 Lemma bind_release {B} pa (k : list Z -> M state B) ls g sh s r :
   k [] (under g ls (match ls with [] => false | _ => true end) s) = r ->
   bind (prim_sem P_granule_release [pa]) k (under g (LGranule pa :: ls) sh s) = r.
-Proof. intros <-. unfold bind. cbn [prim_sem]. rewrite holds_under. cbn [guarded]. by rewrite drop_under. Qed.
+Proof. intros <-. unfold bind. cbn [prim_sem]. rewrite holds_under, (in_order_last _ ls) by reflexivity. cbn [guarded andb]. by rewrite drop_under. Qed.
 Lemma bind_realm_unlock {B} rd (k : list Z -> M state B) ls g sh s r :
   staled s = [] -> k [] (under g ls (match ls with [] => false | _ => true end) s) = r ->
   bind (prim_sem P_realm_unlock [rd]) k (under g (LGranule rd :: ls) sh s) = r.
 Proof.
-  intros Hst <-. unfold bind. cbn [prim_sem]. rewrite holds_under, ?Hst, ?bool_decide_eq_true_2 by (done || exact Hst).
+  intros Hst <-. unfold bind. cbn [prim_sem]. rewrite holds_under, (in_order_last _ ls), ?Hst, ?bool_decide_eq_true_2 by (done || exact Hst).
   cbn [guarded andb]. by rewrite drop_under.
 Qed.
 
