@@ -126,28 +126,35 @@ Proof.
   induction l as [|e l IH]; cbn [List.filter]; [constructor|]. destruct (p e) eqn:E; [discriminate|]. intros H. constructor; auto.
 Qed.
 
+(* After one was given back, none is taken. *)
+Lemma given_taken b1 u b2 x y : lock_run (b1 ++ u :: b2) x y -> one_transaction (b1 ++ u :: b2) -> gives_lock (e_call u) = true ->
+  Forall (fun e => takes_lock (e_call e) = false) b2.
+Proof.
+  intros R O U.
+  destruct (first_with (fun e => takes_lock (e_call e)) b2) as [M | (c & e & d & -> & T & M)]; [by apply none_with in M|]. exfalso.
+  destruct (last_with (fun e => gives_lock (e_call e)) (u :: c)) as [Q | (c1 & v & c2 & Ev & V & Q)]; [cbn in Q; rewrite U in Q; discriminate|].
+  assert (Eb : b1 ++ u :: c ++ e :: d = (b1 ++ c1) ++ v :: (c2 ++ e :: d)).
+  { change (b1 ++ (u :: c) ++ e :: d = (b1 ++ c1) ++ v :: c2 ++ e :: d). rewrite Ev. repeat (rewrite <- app_assoc; cbn). reflexivity. }
+  rewrite Eb in R, O.
+  assert (Eb2 : (b1 ++ c1) ++ v :: (c2 ++ e :: d) = ((b1 ++ c1) ++ [v]) ++ c2 ++ e :: d) by (rewrite <- (app_assoc (b1 ++ c1) [v]); reflexivity).
+  rewrite Eb2 in R. apply lock_run_app in R as (p & R1 & R). apply lock_run_app in R as (q & R2 & R3).
+  inversion R3 as [|? ? ? r ? S1 _]; subst. inversion S1 as [n T' G' Ex|n bb T' G' Ex|w T' G' Ex]; subst; try congruence.
+  assert (Sh : snd p = false). { rewrite <- (lock_run_taking _ _ _ R2); [reflexivity|]. unfold given. by rewrite Q. }
+  pose proof (lock_run_count _ _ _ R1) as C. apply lock_run_app in R1 as (p' & R0 & R1). inversion R1 as [|? ? ? r' ? S2 S3]; subst.
+  inversion S3; subst. inversion S2 as [m T2 G2 Ex2|m b' T2 G2 Ex2|w T2 G2 Ex2]; subst; try congruence. cbn [snd fst] in *.
+  assert (m = 0%nat) as -> by (destruct m; [reflexivity|discriminate]).
+  specialize (O (b1 ++ c1) v (c2 ++ e :: d) eq_refl V ltac:(lia)). apply Forall_app in O as [_ O]. inversion O; subst. congruence.
+Qed.
+
 Lemma transaction_two_phase b x y : lock_run b x y -> one_transaction b -> with_locks b -> two_phase e_takes e_gives b.
 Proof.
   intros R O W. destruct (first_with (fun e => gives_lock (e_call e)) b) as [N | (b1 & u & b2 & -> & U & N)].
   - exists b, []. rewrite app_nil_r. split; [reflexivity|]. split; [|constructor]. apply none_with in N.
     apply Forall_forall. intros e He. apply (Forall_forall _ _) with (x := e) in N, W; try assumption. by apply W.
-  - exists b1, (u :: b2). split; [reflexivity|]. apply Forall_app in W as [W1 W2]. inversion W2 as [|? ? _ W3]; subst. split.
+  - pose proof (given_taken _ _ _ _ _ R O U) as K. exists b1, (u :: b2). split; [reflexivity|].
+    apply Forall_app in W as [W1 W2]. inversion W2 as [|? ? _ W3]; subst. split.
     + apply none_with in N. apply Forall_forall. intros e He. apply (Forall_forall _ _) with (x := e) in N, W1; try assumption. by apply W1.
-    + cbn [tl]. enough (Forall (fun e => takes_lock (e_call e) = false) b2) as K.
-      { apply Forall_forall. intros e He. apply (Forall_forall _ _) with (x := e) in K, W3; try assumption. by apply W3. }
-      destruct (first_with (fun e => takes_lock (e_call e)) b2) as [M | (c & e & d & -> & T & M)]; [by apply none_with in M|]. exfalso.
-      destruct (last_with (fun e => gives_lock (e_call e)) (u :: c)) as [Q | (c1 & v & c2 & Ev & V & Q)]; [cbn in Q; rewrite U in Q; discriminate|].
-      assert (Eb : b1 ++ u :: c ++ e :: d = (b1 ++ c1) ++ v :: (c2 ++ e :: d)).
-      { change (b1 ++ (u :: c) ++ e :: d = (b1 ++ c1) ++ v :: c2 ++ e :: d). rewrite Ev. repeat (rewrite <- app_assoc; cbn). reflexivity. }
-      rewrite Eb in R, O.
-      assert (Eb2 : (b1 ++ c1) ++ v :: (c2 ++ e :: d) = ((b1 ++ c1) ++ [v]) ++ c2 ++ e :: d) by (rewrite <- (app_assoc (b1 ++ c1) [v]); reflexivity).
-      rewrite Eb2 in R. apply lock_run_app in R as (p & R1 & R). apply lock_run_app in R as (q & R2 & R3).
-      inversion R3 as [|? ? ? r ? S1 _]; subst. inversion S1 as [n T' G' Ex|n bb T' G' Ex|w T' G' Ex]; subst; try congruence.
-      assert (Sh : snd p = false). { rewrite <- (lock_run_taking _ _ _ R2); [reflexivity|]. unfold given. by rewrite Q. }
-      pose proof (lock_run_count _ _ _ R1) as C. apply lock_run_app in R1 as (p' & R0 & R1). inversion R1 as [|? ? ? r' ? S2 S3]; subst.
-      inversion S3; subst. inversion S2 as [m T2 G2 Ex2|m b' T2 G2 Ex2|w T2 G2 Ex2]; subst; try congruence. cbn [snd fst] in *.
-      assert (m = 0%nat) as -> by (destruct m; [reflexivity|discriminate]).
-      specialize (O (b1 ++ c1) v (c2 ++ e :: d) eq_refl V ltac:(lia)). apply Forall_app in O as [_ O]. inversion O; subst. congruence.
+    + cbn [tl]. apply Forall_forall. intros e He. apply (Forall_forall _ _) with (x := e) in K, W3; try assumption. by apply W3.
 Qed.
 
 (* Before it may stand what takes, and after it what gives: pins, an identifier. *)
@@ -195,12 +202,17 @@ Proof.
     + exists (e :: a), c. cbn [app]. rewrite E. split; [reflexivity|]. constructor; [|exact A']. split; [exact Ei|]. split; [exact Hlt|]. by left.
 Qed.
 
+Lemma section_locks l g g' t : machine_runs l g g' -> in_turn section_of l -> exists x y, lock_run (Reduction.block section_of l t) x y.
+Proof.
+  intros Hr Ht. destruct t as [i n]. destruct (section_together l i n Ht) as (a & c & E & _).
+  pose proof (cpu_lock_run i l g g' Hr) as R. rewrite E in R. apply lock_run_app in R as (x & _ & R). apply lock_run_app in R as (y & R & _).
+  by exists x, y.
+Qed.
+
 (* In any run: a section that takes and gives cells with locks only, and is one transaction, takes before it gives. *)
 Theorem guards_two_phase l g g' t : machine_runs l g g' -> in_turn section_of l ->
   with_locks (Reduction.block section_of l t) -> one_transaction (Reduction.block section_of l t) ->
   two_phase e_takes e_gives (Reduction.block section_of l t).
 Proof.
-  intros Hr Ht W O. destruct t as [i n]. destruct (section_together l i n Ht) as (a & c & E & _).
-  pose proof (cpu_lock_run i l g g' Hr) as R. rewrite E in R. apply lock_run_app in R as (x & _ & R). apply lock_run_app in R as (y & R & _).
-  by apply (transaction_two_phase _ x y).
+  intros Hr Ht W O. destruct (section_locks l g g' t Hr Ht) as (x & y & R). by apply (transaction_two_phase _ x y).
 Qed.

@@ -42,12 +42,16 @@ Record unshared (i : nat) (k : call prim) (keep : cell -> bool) (V V' : nat -> s
 Lemma nothing_unshared i k V V' : unshared i k (fun _ => false) V V' nothing.
 Proof. constructor; done. Qed.
 
-(* Primitives of all CPUs, each in a section of its CPU's, and who owns what then. *)
-Inductive mixed : list event -> (nat -> state) -> keeping -> machine -> (nat -> state) -> machine -> Prop :=
-| X_none V K g : mixed [] V K g V g
+(* Primitives of all CPUs, each in a section of its CPU's, and who owns what then. Each follows a rule: about the event, what its
+   CPU kept and keeps, what it sees before and after. *)
+Definition rule : Type := event -> (cell -> bool) -> (cell -> bool) -> state -> state -> Prop.
+Definition any : rule := fun _ _ _ _ _ => True.
+Inductive mixed (R : rule) : list event -> (nat -> state) -> keeping -> machine -> (nat -> state) -> machine -> Prop :=
+| X_none V K g : mixed R [] V K g V g
 | X_turn i n k keep V V1 V2 K g g2 l : turn i (c_prim k) (c_args k) (c_results k) V V1 -> unshared i k keep V V1 K ->
-    mixed l V1 (keeps_now i keep K) (turned (turn_event i n k keep g (V i) (V1 i)) g V1) V2 g2 ->
-    mixed (turn_event i n k keep g (V i) (V1 i) :: l) V K g V2 g2.
+    R (turn_event i n k keep g (V i) (V1 i)) (K i) keep (V i) (V1 i) ->
+    mixed R l V1 (keeps_now i keep K) (turned (turn_event i n k keep g (V i) (V1 i)) g V1) V2 g2 ->
+    mixed R (turn_event i n k keep g (V i) (V1 i) :: l) V K g V2 g2.
 
 (* The machine is what CPUs see; what one owns there, it has, or keeps. *)
 Record shows (V : nat -> state) (K : keeping) (g : machine) : Prop := Shows {
@@ -179,10 +183,10 @@ Qed.
 (* ---- Runs ---- *)
 
 (* However mixed, it is a run of the machine: each CPU touches only what it has, or keeps, or takes for the one access. *)
-Theorem mixed_runs l V K g V' g' : mixed l V K g V' g' -> together V -> once_each V -> shows V K g ->
+Theorem mixed_runs R l V K g V' g' : mixed R l V K g V' g' -> together V -> once_each V -> shows V K g ->
   machine_runs l g g' /\ exists K', shows V' K' g'.
 Proof.
-  induction 1 as [V K g|i n k keep V V1 V2 K g g2 l Tu Un M IH]; intros T U Sh; [split; [constructor|by exists K]|].
+  induction 1 as [V K g|i n k keep V V1 V2 K g g2 l Tu Un _ M IH]; intros T U Sh; [split; [constructor|by exists K]|].
   destruct IH as [A B].
   - by apply (together_kept _ _ _ _ _ _ Tu).
   - by apply (turn_once i k V V1).
@@ -190,24 +194,24 @@ Proof.
   - split; [|exact B]. econstructor; [|exact A]. by apply (turn_takes i n k keep V V1 K g).
 Qed.
 
-Theorem mixed_reduces l V V' g' : start V -> mixed l V nothing (begins V) V' g' -> in_turn section_of l ->
+Theorem mixed_reduces R l V V' g' : start V -> mixed R l V nothing (begins V) V' g' -> in_turn section_of l ->
   (forall t, two_phase e_takes e_gives (Reduction.block section_of l t)) ->
   exists order, NoDup order /\ ordered order /\ (forall e, In e l -> In (section_of e) order) /\
     machine_runs (Reduction.blocks section_of l order) (begins V) g' /\ exists K, shows V' K g'.
 Proof.
-  intros S M O W. destruct (begins_shows V S) as (Sh & T & U). destruct (mixed_runs _ _ _ _ _ _ M T U Sh) as [R Sh'].
-  destruct (cpus_reduce l _ _ R O W) as (order & A & B & C & _ & D). exists order. auto.
+  intros S M O W. destruct (begins_shows V S) as (Sh & T & U). destruct (mixed_runs _ _ _ _ _ _ _ M T U Sh) as [Ru Sh'].
+  destruct (cpus_reduce l _ _ Ru O W) as (order & A & B & C & _ & D). exists order. auto.
 Qed.
 
 (* Sections that are whole functions: as if they ran one after the other. *)
-Theorem mixed_serial busy (jobs : nat * nat -> job) l V V' g' : start V -> (forall i, busy i = true -> runs (V i) = 0) ->
-  mixed l V nothing (begins V) V' g' -> in_turn section_of l ->
+Theorem mixed_serial R busy (jobs : nat * nat -> job) l V V' g' : start V -> (forall i, busy i = true -> runs (V i) = 0) ->
+  mixed R l V nothing (begins V) V' g' -> in_turn section_of l ->
   (forall t, Reduction.block section_of l t <> [] -> busy (fst t) = true /\ whole (jobs t) (Reduction.block section_of l t)) ->
   exists order, NoDup order /\ ordered order /\ (forall e, In e l -> In (section_of e) order) /\
     serial jobs order (begins V) g' /\ calm (hw (V 0%nat)) busy g' /\ exists K, shows V' K g'.
 Proof.
-  intros S Idle M O W. destruct (begins_shows V S) as (Sh & T & U). destruct (mixed_runs _ _ _ _ _ _ M T U Sh) as [R Sh'].
-  destruct (run_is_serial (hw (V 0%nat)) busy jobs l (begins V) g' R O) as (order & A & B & C & D & E); [|exact W|exists order; auto 10].
+  intros S Idle M O W. destruct (begins_shows V S) as (Sh & T & U). destruct (mixed_runs _ _ _ _ _ _ _ M T U Sh) as [Ru Sh'].
+  destruct (run_is_serial (hw (V 0%nat)) busy jobs l (begins V) g' Ru O) as (order & A & B & C & D & E); [|exact W|exists order; auto 10].
   intros i Hi. exists (V i). split; [split; [apply (sh_content _ _ _ Sh)|apply (sh_local _ _ _ Sh)]|]. destruct (sa_inv _ S i) as [I D].
   split; [exact I|]. split; [exact D|]. split; [apply (sa_hw _ S)|]. by apply Idle.
 Qed.
@@ -233,7 +237,7 @@ Qed.
 
 Lemma plays_mixed i n tr s s' : plays prim_sem tr s s' -> forall V K g, V i = s -> together V -> (forall j c, K j c = false) ->
   (forall j l, j <> i -> holds l (V j) = false) ->
-  exists l V' g', mixed l V K g V' g' /\ Forall (fun e => section_of e = (i, n)) l /\ map e_call l = tr /\ V' i = s'.
+  exists l V' g', mixed any l V K g V' g' /\ Forall (fun e => section_of e = (i, n)) l /\ map e_call l = tr /\ V' i = s'.
 Proof.
   induction 1 as [s|k tr s s1 s2 H1 H2 IH]; intros V K g E T Kn Hn.
   - exists [], V, g. split; [constructor|]. auto.
@@ -246,13 +250,13 @@ Proof.
     + intros j c. unfold keeps_now. by destruct (Nat.eqb j i).
     + intros j l N. unfold V1. rewrite (proj2 (Nat.eqb_neq j i) N). exact (Hn j l N).
     + exists (turn_event i n k (fun _ => false) g (V i) (V1 i) :: l), V', g'.
-      split; [econstructor; [exact Tu| |exact A]; constructor; [intros; apply Kn|discriminate]|].
+      split; [econstructor; [exact Tu|constructor; [intros; apply Kn|discriminate]|exact I|exact A]|].
       split; [by constructor|]. split; [|exact D]. cbn [map e_call turn_event]. by rewrite C.
 Qed.
 
 (* What the core does alone one CPU may do there, while the others rest. *)
 Theorem core_mixed i n f args V rs s' : start V -> link prim_sem program f args (V i) = Some (rs, s') ->
-  exists l V' g', mixed l V nothing (begins V) V' g' /\ Forall (fun e => section_of e = (i, n)) l /\
+  exists l V' g', mixed any l V nothing (begins V) V' g' /\ Forall (fun e => section_of e = (i, n)) l /\
     performs program f args (map e_call l) rs /\ V' i = s'.
 Proof.
   intros S H. apply link_plays in H as (tr & Hp & H).
