@@ -82,10 +82,8 @@ static int add_controllers(xmlNodePtr devices) {
 static void drop_buses(xmlNodePtr devices) {
         xmlNodePtr n;
 
-        while ((n = controller(devices, "pci"))) {
-                xmlUnlinkNode(n);
-                xmlFreeNode(n);
-        }
+        while ((n = controller(devices, "pci")))
+                take_out(n);
 }
 
 static unsigned number(xmlNodePtr n, const char *name, unsigned missing) {

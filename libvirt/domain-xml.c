@@ -189,10 +189,8 @@ static void set_text(xmlNodePtr n, const char *text) {
 static xmlNodePtr need_empty(xmlNodePtr parent, const char *name) {
         xmlNodePtr n = need(parent, name), other;
 
-        while (n && (other = next_named(n->next, name))) {
-                xmlUnlinkNode(other);
-                xmlFreeNode(other);
-        }
+        while (n && (other = next_named(n->next, name)))
+                take_out(other);
         while (n && n->properties)
                 xmlRemoveProp(n->properties);
         set_text(n, "");
@@ -215,10 +213,8 @@ static int set_metadata(xmlNodePtr root, const char *image) {
                 return -ENOMEM;
         for (xmlNodePtr n = metadata->children; n; n = next) {
                 next = n->next;
-                if (n->type == XML_ELEMENT_NODE && n->ns && xmlStrEqual(n->ns->href, XML(DOMAIN_NAMESPACE))) {
-                        xmlUnlinkNode(n);
-                        xmlFreeNode(n);
-                }
+                if (n->type == XML_ELEMENT_NODE && n->ns && xmlStrEqual(n->ns->href, XML(DOMAIN_NAMESPACE)))
+                        take_out(n);
         }
         realm = xmlNewChild(metadata, NULL, XML("realm"), NULL);
         ns = realm ? xmlNewNs(realm, XML(DOMAIN_NAMESPACE), XML("kcore")) : NULL;

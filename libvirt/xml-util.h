@@ -39,11 +39,15 @@ static inline void set_attribute(xmlNodePtr n, const char *name, const char *val
                 xmlSetProp(n, XML(name), XML(value));
 }
 
+static inline void take_out(xmlNodePtr n) {
+        xmlUnlinkNode(n);
+        xmlFreeNode(n);
+}
+
+/* All children of that name. */
 static inline void drop(xmlNodePtr parent, const char *name) {
         xmlNodePtr n;
 
-        while (parent && (n = next_named(parent->children, name))) {
-                xmlUnlinkNode(n);
-                xmlFreeNode(n);
-        }
+        while (parent && (n = next_named(parent->children, name)))
+                take_out(n);
 }
