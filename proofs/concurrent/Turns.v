@@ -39,8 +39,6 @@ Record unshared (i : nat) (k : call prim) (keep : cell -> bool) (V V' : nat -> s
   un_uses : forall j c, j <> i -> has (V' i) c = true \/ keep c = true \/ touching_call k (V i) c = true -> K j c = false;
   un_keeps : forall j c, j <> i -> keep c = true -> has (V j) c = false;
 }.
-Lemma nothing_unshared i k V V' : unshared i k (fun _ => false) V V' nothing.
-Proof. constructor; done. Qed.
 
 (* Primitives of all CPUs, each in a section of its CPU's, and who owns what then. Each follows a rule: about the event, what its
    CPU kept and keeps, what it sees before and after. *)
@@ -169,16 +167,6 @@ Section turn.
       + destruct (Nat.eq_dec j i) as [->|N]; [rewrite (sh_locks _ _ _ Sh), A, B; tauto|]. rewrite Kl by exact N. apply (sh_locks _ _ _ Sh).
   Qed.
 End turn.
-
-(* A primitive after which its CPU has and keeps what it owned, and that touches no more, moves both ways. *)
-Theorem rests_moves i n k keep g s s' : held s' = held s -> (forall c, owned i g c = has s' c || keep c) ->
-  (forall c, touching_call k s c = true -> owned i g c = true) ->
-  moves_right (turn_event i n k keep g s s') /\ moves_left (turn_event i n k keep g s s').
-Proof.
-  intros El Ho Ht. split; intros [c|l]; cbn [e_gives e_takes turn_event]; try (rewrite (holds_held l s s' El); by destruct (holds l s)).
-  - rewrite <- Ho. destruct (owned i g c) eqn:B; [reflexivity|]. destruct (touching_call k s c) eqn:X; [apply Ht in X; congruence|reflexivity].
-  - rewrite <- Ho. destruct (owned i g c) eqn:B; [reflexivity|]. destruct (touching_call k s c) eqn:X; [apply Ht in X; congruence|reflexivity].
-Qed.
 
 (* ---- Runs ---- *)
 
