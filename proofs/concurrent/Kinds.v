@@ -1,12 +1,9 @@
 (* SPDX-License-Identifier: Apache-2.0 *)
-(* Of which kind each primitive of the core is, and that the host's calls take before they give: computed from the core's text. So
-   nothing is left to ask of the order in which a section of a mix takes and gives, if it is one of these calls. *)
+(* Of which kind each primitive of the core is, and that the host's calls take before they give: computed from the core's text. *)
 From kcore Require Import lang.Link.
 From kcore Require Import gen.Core.
 From kcore Require Import spec.KcoreCall.
 From kcore Require Import spec.RmiCall.
-From kcore Require Export concurrent.Handlers.
-From kcore Require Export concurrent.Ranges.
 From kcore Require Export concurrent.Phases.
 From kcore Require Export lang.Order.
 From Coq Require Import Lia.
@@ -174,53 +171,4 @@ Lemma mixed_proper R l V K g V' g' : mixed R l V K g V' g' -> Forall (fun e => p
 Proof.
   induction 1 as [V K g|i n k keep V V1 V2 K g g2 l Tu Un _ M IH]; constructor; [|exact IH]. cbn [e_call turn_event].
   pose proof (prim_proper _ _ _ _ _ (tu_prim _ _ _ _ _ _ Tu)) as P. by destruct k.
-Qed.
-
-(* ---- What CPUs do that run commands of the core ---- *)
-
-(* A call of the host, but REC_ENTER; of the two that are several transactions, what they do with one granule (see
-   delegate_range_sections); an abort of the host. *)
-Inductive command : job -> Prop :=
-| Host_call x0 x1 x2 x3 x4 x5 rs : u64 x1 -> u64 x2 -> u64 x3 -> u64 x4 -> u64 x5 -> ~ In (called_id x0) (RMI_REC_ENTER :: ranges) ->
-    command (Job "core_host_smc" [x0; x1; x2; x3; x4; x5] rs)
-| One_delegated pa rs : command (Job "granule_delegate" [pa] rs)
-| One_undelegated pa rs : command (Job "granule_undelegate" [pa] rs)
-| Host_abort esr hpfar far rs : command (Job "core_host_abort" [esr; hpfar; far] rs).
-
-Lemma command_handler j : command j -> handler (j_name j) (j_args j).
-Proof.
-  intros [x0 x1 x2 x3 x4 x5 rs U1 U2 U3 U4 U5 N|pa rs|pa rs|esr hpfar far rs]; cbn [j_name j_args].
-  - apply host_smc_handler; try assumption. intros E. apply N. by left.
-  - apply delegate_handler.
-  - apply undelegate_handler.
-  - apply host_abort_handler.
-Qed.
-Lemma command_order j tr : command j -> performs program (j_name j) (j_args j) tr (j_results j) -> forallb proper tr = true ->
-  takes_first call_takes call_gives tr.
-Proof.
-  intros [x0 x1 x2 x3 x4 x5 rs U1 U2 U3 U4 U5 N|pa rs|pa rs|esr hpfar far rs]; cbn [j_name j_args j_results].
-  - apply host_smc_order. intros I. apply N. by right.
-  - by eapply others_take_first; [|vm_compute|].
-  - by eapply others_take_first; [|vm_compute|].
-  - apply host_abort_order.
-Qed.
-
-(* A section is all of a command; of one granule not one attempt fails and another does not. *)
-Record does (j : job) (b : list event) : Prop := Does {
-  do_command : command j;
-  do_calls : performs program (j_name j) (j_args j) (map e_call b) (j_results j);
-  do_steady : exists o, Forall (settled_call o) (map e_call b);
-}.
-(* However the primitives of the CPUs are mixed: the commands do what they do one after the other. *)
-Theorem core_serial busy (jobs : nat * nat -> job) l V V' g' : start V -> (forall i, busy i = true -> runs (V i) = 0) ->
-  mixed (by_kind core_kind) l V nothing (begins V) V' g' -> in_turn section_of l ->
-  (forall t, Reduction.block section_of l t <> [] -> busy (fst t) = true /\ does (jobs t) (Reduction.block section_of l t)) ->
-  exists order, NoDup order /\ ordered order /\ (forall e, In e l -> In (section_of e) order) /\
-    serial jobs order (begins V) g' /\ calm (hw (V 0%nat)) busy g' /\ exists K, shows V' K g'.
-Proof.
-  intros S B M Ht O. apply (ruled_serial core_kind); try assumption. intros t Ne. destruct (O t Ne) as [Bt [A1 A2 A3]]. split; [exact Bt|].
-  assert (P : forallb proper (map e_call (Reduction.block section_of l t)) = true).
-  { apply forallb_forall. intros k Hk. apply in_map_iff in Hk as (e & <- & He). apply List.filter_In in He as [He _].
-    pose proof (mixed_proper _ _ _ _ _ _ _ M) as F. rewrite List.Forall_forall in F. by apply F. }
-  destruct (order_strays _ (command_order _ _ A1 A2 P)) as [Q1 Q2]. constructor; try assumption. by apply command_handler.
 Qed.

@@ -12,10 +12,11 @@ Local Open Scope Z_scope.
 (* ---- What a CPU has comes and goes with its locks ---- *)
 
 (* Primitives that change states or pins, and leave to their CPU what it has: a claimed granule changes its state, if it is no REC and
-   nothing counts it; of a granule of a realm references are counted; a pin comes off a page that the CPU has not claimed. *)
+   no page of the host's that is counted; of a granule of a realm references are counted; a pin comes off a page that the CPU has not claimed. *)
 Definition steady (k : call prim) (s : state) : bool :=
   match c_prim k, c_args k with
-  | P_granule_set, [pa; st; _] => holds (LGranule pa) s && negb (has_state GS_REC pa s) && negb (st =? GS_REC) && (g_refs (granule_at s pa) =? 0)
+  | P_granule_set, [pa; st; _] => holds (LGranule pa) s && negb (has_state GS_REC pa s) && negb (st =? GS_REC) &&
+      ((g_refs (granule_at s pa) =? 0) || negb (has_state GS_NS pa s) && negb (st =? GS_NS))
   | P_granule_set_refs, [pa; _] => negb (has_state GS_NS pa s)
   | P_ns_put, [pa] => negb (holds (LGranule pa) s)
   | _, _ => true
@@ -96,7 +97,7 @@ Proof. rewrite under_read. destruct (read (CState pa) s) as [[st o]|]; [eauto|di
 
 (* A claimed granule that changes its state. *)
 Lemma set_has pa st o s c : may_set pa st o s = true -> holds (LGranule pa) s = true -> has_state GS_REC pa s = false -> st <> GS_REC ->
-  g_refs (granule_at s pa) = 0 -> has (with_owner pa st o s) c = has s c.
+  (g_refs (granule_at s pa) =? 0) || negb (has_state GS_NS pa s) && negb (st =? GS_NS) = true -> has (with_owner pa st o s) c = has s c.
 Proof.
   intros G Hh Hr Hs Hn. pose proof (set_tracked _ _ _ _ G) as T. set (s' := with_owner pa st o s).
   assert (R : forall d, read d s' = if bool_decide (d = CState pa) then Some (st, o) else
@@ -111,7 +112,8 @@ Proof.
   assert (F : forall q, read (CRefs q) s' = read (CRefs q) s) by (intros q; rewrite R; by rewrite !bool_decide_eq_false_2 by congruence).
   assert (I : forall q, in_use q s' = in_use q s).
   { intros q. unfold in_use. rewrite (same_refs s' s) by apply F. destruct (decide (q = pa)) as [->|N]; [|by rewrite D].
-    rewrite Hn. cbn [Z.eqb negb]. by rewrite !andb_false_r. }
+    apply orb_true_iff in Hn as [-> | [N1 N2]%andb_true_iff]; [by rewrite !andb_false_r|]. apply negb_true_iff in N1, N2. rewrite N1.
+    rewrite state_read, R, bool_decide_eq_true_2 by done. by rewrite N2. }
   assert (C : forall q, common q s' = common q s).
   { intros q. unfold common. rewrite I. destruct (decide (q = pa)) as [->|N]; [|by rewrite D]. rewrite Hr. f_equal.
     rewrite state_read, R, bool_decide_eq_true_2 by done. by apply Z.eqb_neq. }
@@ -127,8 +129,7 @@ Section comes_goes.
     destruct k as [p args rs]. unfold steady in St. cbn [c_prim c_args c_results] in *. destruct p; try (left; discriminate). right.
     destruct args as [|pa [|st [|o [|? ?]]]]; try discriminate H. cbv beta iota delta [prim_sem] in H. apply ok_guarded in H as [G E].
     injection E as _ <-. repeat apply andb_true_iff in St as [St ?]. rewrite negb_true_iff in *. apply set_has; try assumption.
-    - by apply Z.eqb_neq.
-    - by apply Z.eqb_eq.
+    by apply Z.eqb_neq.
   Qed.
 
   (* It comes only with a lock, *)
