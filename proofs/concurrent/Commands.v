@@ -153,19 +153,19 @@ Qed.
 
 (* ---- Commands ---- *)
 
-(* A call of the host, but REC_ENTER; of the two that are several transactions, what they do with one granule (see
+(* A call of the host, after which the CPU runs no REC; of the two that are several transactions, what they do with one granule (see
    delegate_range_sections); an abort of the host. *)
 Inductive command : job -> Prop :=
-| Host_call x0 x1 x2 x3 x4 x5 rs : u64 x1 -> u64 x2 -> u64 x3 -> u64 x4 -> u64 x5 -> ~ In (called_id x0) (RMI_REC_ENTER :: ranges) ->
+| Host_call x0 x1 x2 x3 x4 x5 rs : u64 x1 -> u64 x2 -> u64 x3 -> u64 x4 -> u64 x5 -> ~ In (called_id x0) ranges -> get rs 5 = 0 ->
     command (Job "core_host_smc" [x0; x1; x2; x3; x4; x5] rs)
 | One_delegated pa rs : command (Job "granule_delegate" [pa] rs)
 | One_undelegated pa rs : command (Job "granule_undelegate" [pa] rs)
 | Host_abort esr hpfar far rs : command (Job "core_host_abort" [esr; hpfar; far] rs).
 
-Lemma command_handler j : command j -> handler (j_name j) (j_args j).
+Lemma command_handler j : command j -> handler j.
 Proof.
-  intros [x0 x1 x2 x3 x4 x5 rs U1 U2 U3 U4 U5 N|pa rs|pa rs|esr hpfar far rs]; cbn [j_name j_args].
-  - apply host_smc_handler; try assumption. intros E. apply N. by left.
+  intros [x0 x1 x2 x3 x4 x5 rs U1 U2 U3 U4 U5 N R|pa rs|pa rs|esr hpfar far rs].
+  - by apply host_smc_handler.
   - apply delegate_handler.
   - apply undelegate_handler.
   - apply host_abort_handler.
@@ -173,8 +173,8 @@ Qed.
 Lemma command_order j tr : command j -> performs program (j_name j) (j_args j) tr (j_results j) -> forallb proper tr = true ->
   takes_first call_takes call_gives tr.
 Proof.
-  intros [x0 x1 x2 x3 x4 x5 rs U1 U2 U3 U4 U5 N|pa rs|pa rs|esr hpfar far rs]; cbn [j_name j_args j_results].
-  - apply host_smc_order. intros I. apply N. by right.
+  intros [x0 x1 x2 x3 x4 x5 rs U1 U2 U3 U4 U5 N R|pa rs|pa rs|esr hpfar far rs]; cbn [j_name j_args j_results].
+  - by apply host_smc_order.
   - by eapply others_take_first; [|vm_compute|].
   - by eapply others_take_first; [|vm_compute|].
   - apply host_abort_order.

@@ -116,7 +116,7 @@ Theorem others_take_first f d args tr rs : fun_of program f = Some d -> named f 
   performs program f args tr rs -> forallb proper tr = true -> takes_first call_takes call_gives tr.
 Proof. apply (Order.others_take_first _ _ _ _ core_ways_sound). Qed.
 
-(* Every call of the host is one transaction but for these two; REC_ENTER is one, too, but is no handler. *)
+(* Every call of the host is one transaction but for these two. *)
 Definition ranges : list Z := [KCORE_DELEGATE_RANGE; KCORE_UNDELEGATE_RANGE].
 Definition id_bits : Z := Z.land 0xFFFFFFFF (0xFFFFFFFFFFFFFFFF - 0x10000).
 

@@ -422,7 +422,7 @@ Section rule.
   (* A section is a whole function, and one transaction; of one granule not one attempt fails and another does not. *)
   Record transacts (j : job) (b : list event) : Prop := Transacts {
     tr_does : performs program (j_name j) (j_args j) (map e_call b) (j_results j);
-    tr_handler : handler (j_name j) (j_args j);
+    tr_handler : handler j;
     tr_one : one_transaction b;
     tr_strays : strays_in_order b;
     tr_steady : exists o, Forall (settled_call o) (map e_call b);

@@ -15,15 +15,15 @@ Local Open Scope Z_scope.
 Lemma one_granule_runs : named "granule_delegate" runs_nothing && named "granule_undelegate" runs_nothing = true.
 Proof. vm_compute. reflexivity. Qed.
 
-Theorem delegate_handler pa : handler "granule_delegate" [pa].
+Theorem delegate_handler pa rs : handler (Job "granule_delegate" [pa] rs).
 Proof.
   intros s I D N. pose proof (granule_delegate_ok pa s I D) as H. eexists _, _. split; [exact H|]. split; [by apply delegate_inv|].
-  split; [by apply delegate_idle|]. rewrite (core_runs _ _ _ _ _ (proj1 (andb_prop _ _ one_granule_runs)) H). exact N.
+  split; [by apply delegate_idle|]. intros _. rewrite (core_runs _ _ _ _ _ (proj1 (andb_prop _ _ one_granule_runs)) H). exact N.
 Qed.
-Theorem undelegate_handler pa : handler "granule_undelegate" [pa].
+Theorem undelegate_handler pa rs : handler (Job "granule_undelegate" [pa] rs).
 Proof.
   intros s I D N. pose proof (granule_undelegate_ok pa s I D) as H. eexists _, _. split; [exact H|]. split; [by apply undelegate_inv|].
-  split; [by apply undelegate_idle|]. rewrite (core_runs _ _ _ _ _ (proj2 (andb_prop _ _ one_granule_runs)) H). exact N.
+  split; [by apply undelegate_idle|]. intros _. rewrite (core_runs _ _ _ _ _ (proj2 (andb_prop _ _ one_granule_runs)) H). exact N.
 Qed.
 
 (* Runs of f with one argument, one after the other. *)

@@ -77,9 +77,12 @@ Qed.
 
 (* ---- Handlers ---- *)
 
-(* What a CPU that runs no REC may run: from any state with the invariant it ends in one. *)
-Definition handler (f : string) (args : list Z) : Prop :=
-  forall s, inv s -> idle s -> runs s = 0 -> exists rs s', core f args s = Some (rs, s') /\ inv s' /\ idle s' /\ runs s' = 0.
+(* A function of a CPU: its name, its arguments, and what it gave. *)
+Record job := Job { j_name : string; j_args : list Z; j_results : list Z }.
+
+(* What a CPU that runs no REC may run: from any state with the invariant it ends in one; and it runs none then, if it gave this. *)
+Definition handler (j : job) : Prop := forall s, inv s -> idle s -> runs s = 0 ->
+  exists rs s', core (j_name j) (j_args j) s = Some (rs, s') /\ inv s' /\ idle s' /\ (rs = j_results j -> runs s' = 0).
 
 (* Each CPU that takes part sees a state with the invariant. *)
 Definition calm (h : hardware) (busy : nat -> bool) (g : machine) : Prop :=
@@ -91,9 +94,6 @@ Proof.
   rewrite IH by assumption. apply (st_others _ _ _ _ _ _ _ _ H1). exact N.
 Qed.
 
-(* A function of a CPU: its name, its arguments, and what it gave. *)
-Record job := Job { j_name : string; j_args : list Z; j_results : list Z }.
-
 (* Functions that run one after the other, each alone, each CPU from what it sees then. *)
 Inductive serial (jobs : nat * nat -> job) : list (nat * nat) -> machine -> machine -> Prop :=
 | S_none g : serial jobs [] g g
@@ -104,7 +104,7 @@ Inductive serial (jobs : nat * nat -> job) : list (nat * nat) -> machine -> mach
 (* A section is a whole function, and takes before it gives; of one granule not one attempt fails and another does not. *)
 Record whole (j : job) (b : list event) : Prop := Whole {
   wh_does : performs program (j_name j) (j_args j) (map e_call b) (j_results j);
-  wh_handler : handler (j_name j) (j_args j);
+  wh_handler : handler j;
   wh_locks : two_phase e_takes e_gives b;
   wh_steady : exists o, Forall (settled_call o) (map e_call b);
 }.
@@ -122,7 +122,7 @@ Proof.
   destruct (section_is_core _ _ _ _ _ _ _ _ _ _ Hr Hb Hp Hs0 Ho H') as (-> & Hs' & _).
   destruct (core_fixed _ _ _ _ _ H') as [Fh Fd]. split.
   - intros j Bj. destruct (Nat.eq_dec j (fst t)) as [->|N].
-    + exists s'. split; [exact Hs'|]. split; [exact I'|]. split; [exact D'|]. split; [rewrite Fh; exact Hw|exact N'].
+    + exists s'. split; [exact Hs'|]. split; [exact I'|]. split; [exact D'|]. split; [rewrite Fh; exact Hw|by apply N'].
     + destruct (Hc j Bj) as (z & [Hz1 Hz2] & Iz & Dz & Wz & Nz). exists (as_seen s' z). split; [|split; [|split; [exact Dz|split; [exact Wz|exact Nz]]]].
       * split; [intros c; rewrite read_as_seen; apply Hs'|]. rewrite (others_keep _ _ _ _ Hr Hb j N), Hz2.
         assert (Q : (dom (gran z) : gset Z) = dom (gran s')).
