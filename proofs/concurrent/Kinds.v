@@ -13,14 +13,14 @@ Local Open Scope Z_scope.
 
 (* ---- Kinds ---- *)
 
-(* A granule that is given back, or to the host, or becomes a realm's RD: what others may read of it is given, and was kept before. One
-   that becomes a REC: others can see that at once. *)
+(* A granule that is given back, or to the host, or becomes an RD (realm_create has given back the start tables before): what others may
+   read of it was kept, and is given. One that becomes a REC: others can read that from now on, and nothing need be kept before. *)
 Definition set_kind (st : Z) : kind :=
   if (st =? GS_NS) || (st =? GS_DELEGATED) || (st =? GS_RD) then Giving else if st =? GS_REC then Once else ByLocks.
-(* Locks and pins, a VMID, and the owner of a REC are taken, with what the section uses of no lock from then on: of a realm that is
-   locked its VMID, pins that its tables hold, what others may read of its RD. They are kept until they are given back, or the locks
-   are. Pins are counted once the granule is claimed: then all of a page that has none is there (see owns). An attempt that fails since
-   others have it reads what they may be changing, once. *)
+(* Locks and pins, a VMID, and a REC with its owner are taken, and with them what the section uses of no lock from then on: of a realm that
+   is locked its VMID, pins that its tables hold, what others may read of its RD. It is kept until it is given back, or a lock is. A count
+   of references is taken, as it is the first thing looked at of a claimed page of the host's: then comes what came late (see owns).
+   Where a realm or a REC is not there, or a VMID is in use, that is read once, and nothing is kept. *)
 Definition kind_of_call (k : call prim) : kind :=
   match c_prim k with
   | P_granule_claim | P_ns_get => if done (c_results k) then Taking else ByLocks
