@@ -63,12 +63,14 @@ DEVICES = """    <disk type='file' device='disk'>
       <driver name='qemu' type='raw'/><source file='/srv/attested.raw'/><target dev='vda' bus='virtio'/>
     </disk>
     <interface type='user'><model type='virtio'/></interface>
+    <interface type='bridge'><source bridge='kcore-test'/><model type='virtio'/></interface>
     <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
     <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
 """
 
-# The first program of a guest that uses its disk and its network once, and attests: in the initrd of the encrypted guest.
-# It copies the first sector of the disk behind itself, and then writes the address of the card by which the host answers.
+# The first program of a guest that uses its disk and its networks once, and attests: in the initrd of the encrypted guest.
+# It copies the first sector of the disk behind itself, and then writes the addresses of the cards by which the host answers:
+# QEMU on one, on the other the host's bridge, by the kernel's own half of virtio-net.
 SERVE = b"""export PATH=/usr/sbin:/usr/bin
 mkdir -p /dev /proc /sys
 mount -t devtmpfs dev /dev
@@ -79,8 +81,11 @@ mount -t configfs configfs /sys/kernel/config
 modprobe -a virtio_blk virtio_net
 dd if=/dev/vda of=/dev/vda bs=512 count=1 seek=1
 ip address add 10.0.2.15/24 dev eth0
+ip address add 192.0.2.15/24 dev eth1
 ip link set eth0 up
+ip link set eth1 up
 ping -c 3 10.0.2.2 && dd if=/sys/class/net/eth0/address of=/dev/vda bs=512 seek=2 conv=sync
+ping -c 3 192.0.2.1 && dd if=/sys/class/net/eth1/address of=/dev/vda bs=512 seek=3 conv=sync
 sync
 while :; do /usr/libexec/kcore-agent serve; sleep 1; done
 """
@@ -361,6 +366,7 @@ def test_attest(server, libvirt, tmp_path):
     sector = os.urandom(512)
     server.run("cat >/srv/attested.raw && truncate -s 1M /srv/attested.raw", input=sector)
     ordinary = ORDINARY.replace("<name>web", "<name>attested").replace("    <controller type='usb' model='none'/>\n", DEVICES)
+    server.run("ip link add kcore-test type bridge && ip address add 192.0.2.1/24 dev kcore-test && ip link set kcore-test up")
     server.run("kcorectl define - --image /srv/attested.kci && virsh start attested", input=ordinary, timeout=TIMEOUT)
     try:
         nonce = os.urandom(64).hex()
@@ -385,9 +391,11 @@ def test_attest(server, libvirt, tmp_path):
 
         disk = server.get("/srv/attested.raw")
         assert disk[:512] == disk[512:1024] == sector
-        address = re.search(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}", virsh(server, "domiflist attested").stdout)[0]
-        assert disk[1024:1536].rstrip(b"\0").decode() == f"{address}\n"
+        addresses = re.findall(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}", virsh(server, "domiflist attested").stdout)
+        answered = [disk[at:at + 512].rstrip(b"\0").decode() for at in (1024, 1536)]
+        assert answered == [f"{address}\n" for address in addresses]
+        server.run("grep -h ^vhost- /proc/$(pidof qemu-system-aarch64)/task/*/comm")
     finally:
-        server.run("virsh destroy attested; virsh undefine attested; kcorectl stop attested; rm -f /srv/attested.*", check=False,
-                   timeout=300)
+        server.run("virsh destroy attested; virsh undefine attested; kcorectl stop attested; ip link delete kcore-test; "
+                   "rm -f /srv/attested.*", check=False, timeout=300)
     assert memory_in_use(server) == before

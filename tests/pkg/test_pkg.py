@@ -19,7 +19,7 @@ CACHE = kserv.cache_dir()
 DISK = os.path.join(CACHE, "uefi-image", "disk.img")
 KCORECTL = os.path.join(CACHE, "build/native/kcorectl/kcorectl")
 # On the server all but what belongs inside of a realm.
-DEBS = [d for d in sorted(glob.glob(os.path.join(CACHE, "packages", "*.deb")))
+DEBS = [d for d in sorted(glob.glob(os.path.join(os.environ.get("KCORE_PACKAGES", os.path.join(CACHE, "packages")), "*.deb")))
         if not os.path.basename(d).startswith("kcore-guest_")]
 NAMES = [os.path.basename(d).split("_")[0] for d in DEBS]
 BOOT_TIMEOUT = float(os.environ.get("KCORE_BOOT_TIMEOUT", "300"))
